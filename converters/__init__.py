@@ -1,0 +1,37 @@
+"""Foreign network and weight formats to ONNX and back.
+
+Needs no training stack. The functions are loaded when first used, as onnx and onnx_ir take half a second to import.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from converters.errors import ConversionError, JsonError, UserError, WeightFileError
+
+if TYPE_CHECKING:
+    from converters.build import build_model, convert, save_model
+    from converters.keras_json import read_network
+
+__all__ = [
+    "ConversionError",
+    "JsonError",
+    "UserError",
+    "WeightFileError",
+    "build_model",
+    "convert",
+    "read_network",
+    "save_model",
+]
+
+_HOMES = {
+    "build_model": "converters.build",
+    "convert": "converters.build",
+    "read_network": "converters.keras_json",
+    "save_model": "converters.build",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'converters' has no attribute '{name}'")
+    return getattr(import_module(_HOMES[name]), name)

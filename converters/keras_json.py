@@ -1,0 +1,270 @@
+"""Keras' JSON, in any of its containers, to a `Network`: Keras 2 and 3, Functional and Sequential, wrapped or bare."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from converters.errors import ConversionError
+from converters.json_text import JsonArray, JsonObject, read_json
+from converters.network import Call, Layer, Network, Ref, check_references, drop_unreachable
+
+__all__ = ["CONTAINERS", "network_from_json", "read_network"]
+
+UNNAMED = "Unknown"
+
+CONTAINERS = frozenset({"Functional", "Model", "Sequential"})
+
+INPUT_CLASSES = frozenset({"Input", "InputLayer"})
+
+IMPLICIT_INPUT_KEYS = ("batch_shape", "batch_input_shape", "input_shape")
+"""Where the first layer of a Sequential may say what goes in, if there is no InputLayer."""
+
+A_NETWORK = 'Give a Keras model as JSON (model.to_json()), a list of layers, or an object with "layers".'
+
+A_REF = 'Write a layer\'s name, or ["name", call, output].'
+
+CALL_FORMS = (
+    'Write [[["layer", 0, 0, {}]]] (Keras 2), [{"args": ..., "kwargs": ...}] (Keras 3), or a list of layer names.'
+)
+
+
+@dataclass(frozen=True)
+class _Container:
+    """The parts of any container."""
+
+    name: str
+    layers: JsonArray
+    sequential: bool
+    trainable: bool
+    keys: JsonObject | None
+    """What holds `input_layers` and `output_layers`, if anything does."""
+
+
+def read_network(path: Path) -> Network:
+    """The network of a Keras JSON file, without layers that no output depends on.
+
+    Raises:
+        JsonError: if the file is not JSON.
+        ConversionError: if it is not a network, or one whose layers do not hang together.
+    """
+    return network_from_json(read_json(path), str(path))
+
+
+def network_from_json(value: Any, file: str) -> Network:
+    """The network of a parsed JSON value; `file` is named in errors. Raises as `read_network`."""
+    container = _open(value, file)
+    layers = _read_layers(container)
+    inputs, outputs = _ends(container, layers)
+    network = Network(container.name, tuple(layers), inputs, outputs, file)
+    check_references(network)
+    return drop_unreachable(network)
+
+
+def _open(value: Any, file: str) -> _Container:
+    if isinstance(value, JsonObject) and isinstance(value.get("neural_network"), JsonObject):
+        value = value["neural_network"].get("layers")
+    if isinstance(value, JsonArray):
+        return _container(UNNAMED, value, None, file)
+    if not isinstance(value, JsonObject):
+        raise ConversionError("holds no network", place=file, fix=A_NETWORK)
+    class_name = value.get("class_name")
+    if class_name is None:
+        return _container(_name(value) or UNNAMED, value.get("layers"), value, file)
+    if class_name not in CONTAINERS:
+        raise ConversionError(
+            f"holds a {class_name!r}, which is not a network of layers",
+            place=value.place("class_name"),
+            fix="Give a Functional or Sequential model; subclassed models do not say what they compute.",
+        )
+    config = value.get("config")
+    if isinstance(config, JsonArray):
+        return _container(_name(value) or UNNAMED, config, None, file, sequential=True)
+    if not isinstance(config, JsonObject):
+        raise ConversionError('a model without "config"', place=value.place(), fix=A_NETWORK)
+    name = _name(config) or _name(value) or UNNAMED
+    return _container(name, config.get("layers"), config, file, sequential=class_name == "Sequential")
+
+
+def _container(name: str, layers: Any, keys: JsonObject | None, file: str, *, sequential: bool = False) -> _Container:
+    if not isinstance(layers, JsonArray) or not layers:
+        place = file if keys is None else keys.place("layers")
+        raise ConversionError("a network without a list of layers", place=place, fix=A_NETWORK)
+    for index, layer in enumerate(layers):
+        if not isinstance(layer, JsonObject):
+            raise ConversionError(
+                "a layer that is no object",
+                place=layers.place(index),
+                fix='Write {"class_name": ..., "config": {...}}.',
+            )
+    linked = any("inbound_nodes" in layer for layer in layers)
+    trainable = True if keys is None else keys.get("trainable") is not False
+    return _Container(name, layers, sequential or not linked, trainable, keys)
+
+
+def _name(value: JsonObject) -> str | None:
+    name = value.get("name")
+    return name if isinstance(name, str) and name else None
+
+
+def _read_layers(container: _Container) -> list[Layer]:
+    layers: list[Layer] = []
+    counts: Counter[str] = Counter()
+    for value in container.layers:
+        class_name = value.get("class_name")
+        if not isinstance(class_name, str):
+            raise ConversionError('a layer without "class_name"', place=value.place(), fix='Add "class_name".')
+        config = value.get("config")
+        if not isinstance(config, JsonObject):
+            raise ConversionError(
+                f'a {class_name} layer without "config"', place=value.place(), fix='Add "config": {}.'
+            )
+        counts[class_name] += 1
+        name = _name(value) or _name(config) or f"{class_name.lower()}_{counts[class_name]}"
+        if not layers and class_name not in INPUT_CLASSES and _takes_previous(value, container.sequential):
+            layers.append(_implicit_input(name, config, container, value.place()))
+        calls = tuple(_calls(value, class_name, layers, container.sequential))
+        trainable = _trainable(config, name, class_name) and container.trainable
+        layers.append(Layer(name, class_name, config, calls, value.place(), trainable))
+    return layers
+
+
+def _trainable(config: JsonObject, name: str, class_name: str) -> bool:
+    value = config.get("trainable", True)
+    if not isinstance(value, bool):
+        raise ConversionError(
+            '"trainable" is neither true nor false',
+            place=config.place("trainable"),
+            fix="Write true or false.",
+            layer=name,
+            class_name=class_name,
+        )
+    return value
+
+
+def _implicit_input(first: str, config: JsonObject, container: _Container, place: str) -> Layer:
+    """The input layer that Keras makes for a first layer which says its own input shape, named as Keras 2 does."""
+    shape = config.only(*IMPLICIT_INPUT_KEYS)
+    if not shape and container.keys is not None and isinstance(container.keys.get("build_input_shape"), JsonArray):
+        shape = container.keys.only("build_input_shape")
+    if not shape:
+        raise ConversionError(
+            f"the network begins with layer '{first}', which does not say what goes in",
+            place=place,
+            fix='Begin with an InputLayer: {"class_name": "InputLayer", "config": {"batch_shape": [null, ...]}}.',
+        )
+    return Layer(f"{first}_input", "InputLayer", shape, (Call(()),), place, trainable=True)
+
+
+def _takes_previous(value: JsonObject, sequential: bool) -> bool:
+    """Whether a layer is fed by the one before it in the list: where it does not say, or a Sequential says nothing."""
+    return "inbound_nodes" not in value or (sequential and value["inbound_nodes"] in ([], None))
+
+
+def _calls(value: JsonObject, class_name: str, before: list[Layer], sequential: bool) -> Iterator[Call]:
+    if class_name in INPUT_CLASSES and not value.get("inbound_nodes"):
+        yield Call(())
+    elif _takes_previous(value, sequential):
+        yield Call((Ref(before[-1].name, len(before[-1].calls) - 1, 0, value.place()),))
+    else:
+        yield from _written_calls(value["inbound_nodes"], value.place("inbound_nodes"))
+
+
+def _written_calls(value: Any, place: str) -> Iterator[Call]:
+    """The calls that `inbound_nodes` lists; simplified forms, which name layers only, are one call."""
+    if _is_ref(value):
+        yield Call(tuple(_refs(value, place)))
+    elif not isinstance(value, JsonArray):
+        raise ConversionError('"inbound_nodes" has a form that we do not know', place=place, fix=CALL_FORMS)
+    elif all(_is_ref(item) for item in value):
+        yield Call(tuple(ref for index, item in enumerate(value) for ref in _refs(item, value.place(index))))
+    else:
+        for index, item in enumerate(value):
+            yield Call(tuple(_call_refs(item, value.place(index))))
+
+
+def _call_refs(value: Any, place: str) -> Iterator[Ref]:
+    if isinstance(value, JsonObject):
+        yield from _keras_tensors(value.get("args"))
+        yield from _keras_tensors(value.get("kwargs"))
+    elif isinstance(value, JsonArray):
+        for index, item in enumerate(value):
+            yield from _refs(item, value.place(index))
+    else:
+        raise ConversionError('"inbound_nodes" has a call of a form that we do not know', place=place, fix=CALL_FORMS)
+
+
+def _keras_tensors(value: Any) -> Iterator[Ref]:
+    """The tensors in the arguments of a Keras 3 call, depth first."""
+    if isinstance(value, JsonObject) and value.get("class_name") == "__keras_tensor__":
+        config = value.get("config")
+        history = config.get("keras_history") if isinstance(config, JsonObject) else None
+        if not _is_ref(history):
+            raise ConversionError('a tensor without "keras_history"', place=value.place(), fix=CALL_FORMS)
+        yield from _refs(history, value.place())
+    elif isinstance(value, JsonObject | JsonArray):
+        for item in value.values() if isinstance(value, JsonObject) else value:
+            yield from _keras_tensors(item)
+
+
+def _is_ref(value: Any) -> bool:
+    """Whether a value is a reference to one tensor: a name, or a list of a name, a call, an output and arguments."""
+    if isinstance(value, str):
+        return True
+    if not isinstance(value, list) or not value or not isinstance(value[0], str):
+        return False
+    return all(isinstance(number, int) and not isinstance(number, bool) and number >= 0 for number in value[1:3])
+
+
+def _refs(value: Any, place: str) -> Iterator[Ref]:
+    """The tensor that a reference names, and those hidden in its arguments, as in calls of TensorFlow functions."""
+    if not _is_ref(value):
+        raise ConversionError("a reference to a layer of a form that we do not know", place=place, fix=A_REF)
+    if isinstance(value, str):
+        yield Ref(value, 0, 0, place)
+        return
+    call, tensor = [*value[1:3], 0, 0][:2]
+    yield Ref(value[0], call, tensor, place)
+    for arguments in value[3:]:
+        if isinstance(arguments, JsonObject):
+            for key, argument in arguments.items():
+                if isinstance(argument, list) and len(argument) == 3 and _is_ref(argument):
+                    yield from _refs(argument, arguments.place(key))
+
+
+def _ends(container: _Container, layers: list[Layer]) -> tuple[tuple[Ref, ...], tuple[Ref, ...]]:
+    """The network's inputs and outputs: those it lists, else every input layer and the last layer."""
+    inputs = list(_listed(container.keys, "input_layers"))
+    named = {ref.layer for ref in inputs}
+    for layer in layers:
+        if layer.class_name in INPUT_CLASSES and layer.name not in named:
+            inputs.append(Ref(layer.name, 0, 0, layer.place))
+        elif layer.class_name not in INPUT_CLASSES and layer.name in named:
+            raise ConversionError(
+                f"the network's input '{layer.name}' is a {layer.class_name}",
+                place=next(ref.place for ref in inputs if ref.layer == layer.name),
+                fix="Name layers of class InputLayer.",
+            )
+    last = layers[-1]
+    outputs = list(_listed(container.keys, "output_layers")) or [Ref(last.name, len(last.calls) - 1, 0, last.place)]
+    return tuple(inputs), tuple(outputs)
+
+
+def _listed(keys: JsonObject | None, key: str) -> Iterator[Ref]:
+    """The references at a key: one, a list that may be nested, or an object of named ones."""
+    if keys is not None and keys.get(key) is not None:
+        yield from _nested_refs(keys[key], keys.place(key))
+
+
+def _nested_refs(value: Any, place: str) -> Iterator[Ref]:
+    if _is_ref(value):
+        yield from _refs(value, place)
+    elif isinstance(value, JsonObject):
+        for key, item in value.items():
+            yield from _nested_refs(item, value.place(key))
+    elif isinstance(value, JsonArray):
+        for index, item in enumerate(value):
+            yield from _nested_refs(item, value.place(index))
+    else:
+        raise ConversionError("a reference to a layer of a form that we do not know", place=place, fix=A_REF)

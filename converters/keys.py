@@ -1,0 +1,250 @@
+"""Reading a layer's config: the only way from JSON keys to checked values, with the place of each in its file.
+
+`Keys` remembers what was read. A key that nobody read is a wrong spelling or an option that we do not honour, and is
+never passed over in silence: `report_unread` says so.
+"""
+
+import json
+import math
+from enum import Enum
+from typing import Any, NoReturn, TypeVar
+
+from converters.errors import ConversionError
+from converters.json_text import JsonArray, JsonObject
+from converters.notices import Notices
+
+__all__ = ["IGNORED", "MAX_INTEGER", "Keys"]
+
+MAX_INTEGER = 2**31 - 1
+"""Larger sizes cannot be allocated, and overflow what runs the graph."""
+
+MAX_SHOWN_CHARACTERS = 60
+
+IGNORED = {
+    "name": "read with the layer itself",
+    "trainable": "read with the layer itself",
+    "dtype": "checked for every layer",
+    "batch_input_shape": "repeats what the input layer says",
+    "batch_shape": "repeats what the input layer says",
+    "input_shape": "repeats what the input layer says",
+    "batch_size": "the batch is symbolic",
+    "seed": "values are drawn from the seed of the conversion",
+    "sparse": "ONNX inputs are dense",
+    "ragged": "ONNX inputs are dense",
+    "optional": "every graph input is needed",
+    "input_axes": "only null occurs: the fans of an initializer come from its shape",
+    "output_axes": "only null occurs: the fans of an initializer come from its shape",
+    "synchronized": "how statistics are computed over devices is the training's business",
+    "renorm": "batch renormalization was withdrawn from Keras",
+    "renorm_clipping": "batch renormalization was withdrawn from Keras",
+    "renorm_momentum": "batch renormalization was withdrawn from Keras",
+    "virtual_batch_size": "was withdrawn from Keras",
+    "fused": "chooses a kernel, not a result",
+    "lora_rank": "only null occurs: low-rank adapters are not layers",
+    "lora_alpha": "only null occurs: low-rank adapters are not layers",
+    "quantization_config": "only null occurs: weights are float32",
+}
+"""Keys that may stand in a config and change nothing here -> why."""
+
+NOTICED_WHEN_SET = frozenset(
+    {
+        "input_axes",
+        "lora_alpha",
+        "lora_rank",
+        "optional",
+        "output_axes",
+        "quantization_config",
+        "ragged",
+        "renorm",
+        "renorm_clipping",
+        "sparse",
+        "virtual_batch_size",
+    }
+)
+"""Those of them that are passed over only while null or false: set, they would mean something."""
+
+PENALTIES = ("_regularizer", "_constraint")
+"""Keys that end so act in training only: ignored, with one notice where not null."""
+
+Choice = TypeVar("Choice", bound=Enum)
+
+
+class Keys:
+    """The config of one layer, or of an object within it.
+
+    Every method takes a key and raises ConversionError, with file, line, column and layer, if its value is not of the
+    asked type and range, or if it is absent and there is no default. Booleans are not numbers, and null is a value
+    only where a method says so.
+    """
+
+    def __init__(self, config: JsonObject, *, layer: str, class_name: str, notices: Notices) -> None:
+        self._config, self._notices = config, notices
+        self._layer, self._class_name = layer, class_name
+        self._read: set[str] = set()
+
+    def integer(self, key: str, *, default: int | None = None, minimum: int = 1) -> int:
+        """An integer from `minimum` on."""
+        value = self._value(key, default)
+        return self._checked_integer(key, value, minimum, f"an integer from {minimum} on")
+
+    def integers(self, key: str, count: int, *, default: int | None = None, minimum: int = 1) -> tuple[int, ...]:
+        """`count` integers from `minimum` on; a single one stands for `count` equal ones."""
+        value = self._value(key, default)
+        allowed = f"an integer from {minimum} on" + (f", or a list of {count} of them" if count > 1 else "")
+        if not isinstance(value, list):
+            return (self._checked_integer(key, value, minimum, allowed),) * count
+        if len(value) != count:
+            self._refuse(key, allowed)
+        return tuple(self._checked_integer(key, item, minimum, allowed) for item in value)
+
+    def optional_integers(self, key: str, count: int, *, minimum: int = 1) -> tuple[int, ...] | None:
+        """As `integers`, or None if the key is absent or null."""
+        if self._config.get(key) is None:
+            self._read.add(key)
+            return None
+        return self.integers(key, count, minimum=minimum)
+
+    def number(
+        self, key: str, *, default: float | None = None, minimum: float = -math.inf, maximum: float = math.inf
+    ) -> float:
+        """A finite number from `minimum` to `maximum`, both included."""
+        value = self._value(key, default)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            self._refuse(key, _range(minimum, maximum))
+        if not (minimum <= value <= maximum and abs(value) < math.inf):
+            self._refuse(key, _range(minimum, maximum))
+        return float(value)
+
+    def optional_number(self, key: str, *, minimum: float = -math.inf) -> float | None:
+        """As `number`, or None if the key is absent or null."""
+        if self._config.get(key) is None:
+            self._read.add(key)
+            return None
+        return self.number(key, minimum=minimum)
+
+    def flag(self, key: str, *, default: bool) -> bool:
+        """True or false."""
+        value = self._value(key, default)
+        if not isinstance(value, bool):
+            self._refuse(key, "true or false")
+        return value
+
+    def choice(self, key: str, choices: type[Choice], *, default: Choice) -> Choice:
+        """The member of an Enum whose value is the text, in capital or small letters."""
+        value = self._value(key, default.value)
+        found = {member.value: member for member in choices}.get(value.lower() if isinstance(value, str) else None)
+        if found is None:
+            self._refuse(key, _one_of([member.value for member in choices]))
+        return found
+
+    def axis(self, key: str, *, default: int) -> int:
+        """An axis, negative from the end; a list of one is taken for its item."""
+        value = self._value(key, default)
+        if isinstance(value, list) and len(value) == 1:
+            value = value[0]
+        return self._checked_integer(key, value, -MAX_INTEGER, "one axis: an integer, or a list of one")
+
+    def shape(self, key: str) -> tuple[int | None, ...]:
+        """A list of sizes from 1 on, with None where null stands for an unknown one."""
+        value = self._value(key, None)
+        allowed = "a list of sizes: integers from 1 on, null for an unknown one"
+        if not isinstance(value, list):
+            self._refuse(key, allowed)
+        return tuple(None if size is None else self._checked_integer(key, size, 1, allowed) for size in value)
+
+    def raw(self, key: str) -> Any:
+        """The value as it stands, None if absent: for forms with a reader of their own, who refuses through `error`."""
+        self._read.add(key)
+        return self._config.get(key)
+
+    def inner(self, config: JsonObject | None) -> "Keys":
+        """Keys of an object within this config, which belong to the same layer; None stands for an empty one."""
+        inner = self._config.only() if config is None else config
+        return Keys(inner, layer=self._layer, class_name=self._class_name, notices=self._notices)
+
+    def refuse_unless(self, key: str, expected: Any, why: str) -> None:
+        """Nothing, if the key is absent, null or has the one value that we can convert; `why` is told otherwise."""
+        value = self.raw(key)
+        if value is not None and value != expected:
+            raise self.error(key, f"is {_shown(value)}: {why}", f"Write {_shown(expected)}, or leave it out.")
+
+    def has(self, key: str) -> bool:
+        """Whether the key is there and not null."""
+        return self._config.get(key) is not None
+
+    def error(self, key: str, problem: str, fix: str) -> ConversionError:
+        """The error that a key causes, to be raised."""
+        return ConversionError(
+            f'"{key}" {problem}',
+            place=self._config.place(key),
+            fix=fix,
+            layer=self._layer,
+            class_name=self._class_name,
+        )
+
+    def unknown(self, key: str, value: Any, known: list[str]) -> ConversionError:
+        """The error that a name causes which is not one of the known, to be raised."""
+        return self.error(key, f"is {_shown(value)}, which we do not know", f"Use {_one_of(known)}.")
+
+    def notice(self, key: str, text: str) -> None:
+        """Tell the user something about a key; once for all layers, however often it is told."""
+        place = f"{self._config.place(key)}: layer '{self._layer}' ({self._class_name})"
+        self._notices.add(key, f'{place}: "{key}" {text}', self._layer)
+
+    def report_unread(self) -> None:
+        """Give a notice of every key that was not read and does not stand in `IGNORED`."""
+        self._report_dtype()
+        for key, value in self._config.items():
+            if key in self._read or key == "dtype":
+                continue
+            if key.endswith(PENALTIES):
+                if value is not None:
+                    self._notices.add(
+                        "penalties",
+                        f"{self._config.place(key)}: layer '{self._layer}' ({self._class_name}): \"{key}\" is ignored, "
+                        "as are all regularizers and constraints; use the optimizer's weight_decay",
+                        self._layer,
+                    )
+            elif key not in IGNORED:
+                self.notice(key, "is not a key that we know; ignored")
+            elif key in NOTICED_WHEN_SET and value is not None and value is not False:
+                self.notice(key, f"is {_shown(value)}, and ignored: {IGNORED[key]}")
+
+    def _report_dtype(self) -> None:
+        value = self._config.get("dtype")
+        name = (
+            value["config"].get("name") if isinstance(value, dict) and isinstance(value.get("config"), dict) else value
+        )
+        if name not in (None, "float32"):
+            self.notice("dtype", f"is {_shown(name)}; built as float32")
+
+    def _value(self, key: str, default: Any) -> Any:
+        self._read.add(key)
+        if key in self._config:
+            return self._config[key]
+        if default is None:
+            raise self.error(key, "is missing", f'Add "{key}" to the layer\'s "config".')
+        return default
+
+    def _checked_integer(self, key: str, value: Any, minimum: int, allowed: str) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= MAX_INTEGER:
+            self._refuse(key, allowed)
+        return value
+
+    def _refuse(self, key: str, allowed: str) -> NoReturn:
+        raise self.error(key, f"is {_shown(self._config.get(key))}, which is not allowed here", f"Write {allowed}.")
+
+
+def _range(minimum: float, maximum: float) -> str:
+    if maximum < math.inf:
+        return f"a number from {minimum:g} to {maximum:g}"
+    return "a number" + (f" from {minimum:g} on" if minimum > -math.inf else "")
+
+
+def _one_of(names: list[str]) -> str:
+    return "one of: " + ", ".join(f'"{name}"' for name in names)
+
+
+def _shown(value: JsonArray | JsonObject | Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= MAX_SHOWN_CHARACTERS else text[:MAX_SHOWN_CHARACTERS] + "..."

@@ -1,0 +1,271 @@
+"""The ONNX graph under construction, and the view of it that a layer's converter function works with."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnx.defs
+import onnx.helper
+import onnx.shape_inference
+import onnx_ir as ir
+
+from converters.axes import VECTOR, AxisOrder
+from converters.errors import ConversionError
+from converters.initializers import Initializer, generator
+from converters.layers.tensor import Layout, Size, Tensor, shown
+from converters.network import Layer
+from converters.roles import CLASS_NAME_KEY, FIXED_KEY, LAYER_KEY, ORDER_KEY, TRAINABLE_KEY
+
+__all__ = ["SPATIAL_NAMES", "GraphBuilder", "LayerBuilder"]
+
+SPATIAL_NAMES = {1: ("L",), 2: ("H", "W"), 3: ("D", "H", "W")}
+"""Spatial rank -> names of spatial sizes that are not known."""
+
+
+class GraphBuilder:
+    """The parts of the graph so far. Values are named through it, so that no two have one name.
+
+    Args:
+        seed: of the first values of parameters; not negative.
+        input_shape: replaces the declared shape of the only input: channels first, without batch.
+    """
+
+    def __init__(
+        self, *, opset: int, ir_version: int, seed: int, names: Sequence[str], input_shape: tuple[int, ...] | None
+    ) -> None:
+        self.opset, self.ir_version, self.seed = opset, ir_version, seed
+        self.input_shape = input_shape
+        self.nodes: list[ir.Node] = []
+        self.inputs: dict[str, ir.Value] = {}
+        """By the name of their layer."""
+        self.outputs: list[ir.Value] = []
+        self.initializers: dict[str, ir.Value] = {}
+        self.owners: dict[str, str] = {}
+        """Parameter name -> name of the layer that declared it."""
+        self.fixed: set[str] = set()
+        """Names of float initializers that are never trained."""
+        self._names = set(names)
+
+    def unique(self, name: str) -> str:
+        """The name, or with a number behind it if it is taken; taken from now on."""
+        candidate, number = name, 1
+        while candidate in self._names:
+            candidate, number = f"{name}_{number}", number + 1
+        self._names.add(candidate)
+        return candidate
+
+    def is_taken(self, name: str) -> bool:
+        return name in self._names
+
+    def initialize(self, name: str, tensor: ir.TensorProtocol) -> ir.Value:
+        """Add an initializer of a name that is free, or already made sure of by `unique`."""
+        self._names.add(name)
+        value = ir.Value(
+            name=name, shape=ir.Shape(tensor.shape.numpy()), type=ir.TensorType(tensor.dtype), const_value=tensor
+        )
+        self.initializers[name] = value
+        return value
+
+    def infer(self, node: ir.Node) -> None:
+        """Give the outputs of a node their types and shapes."""
+        schema = onnx.defs.get_schema(node.op_type, self.opset, "")
+        inputs = [value for value in node.inputs if value is not None]
+        types = {str(value.name): _type_proto(value) for value in inputs}
+        data = {
+            str(value.name): ir.serde.serialize_tensor(value.const_value)
+            for value in inputs
+            if isinstance(value.const_value, ir.Tensor)  # constants, not parameters: those would be drawn
+        }
+        inferred = onnx.shape_inference.infer_node_outputs(
+            schema,
+            ir.serde.serialize_node(node),
+            types,
+            data,
+            opset_imports=[onnx.helper.make_opsetid("", self.opset)],
+            ir_version=self.ir_version,
+        )
+        for output in node.outputs:
+            proto = inferred[str(output.name)]
+            output.type = ir.serde.deserialize_type_proto_for_type(proto)
+            output.shape = ir.serde.deserialize_type_proto_for_shape(proto)
+
+
+def _type_proto(value: ir.Value) -> onnx.TypeProto:
+    assert value.dtype is not None
+    assert value.shape is not None
+    sizes = [size if isinstance(size, int) else size.value for size in value.shape]
+    return onnx.helper.make_tensor_type_proto(value.dtype.value, sizes)
+
+
+class LayerBuilder:
+    """One call of a layer under construction.
+
+    A converter function takes it to declare parameters and emit nodes, and returns the tensor that the call gives.
+    `name` names the layer's parameters, `call_name` what the call gives: the layer's name, with `/1`, `/2`... from the
+    second call on.
+    """
+
+    def __init__(self, graph: GraphBuilder, layer: Layer, *, order: int, call_name: str) -> None:
+        self.name, self.call_name = layer.name, call_name
+        self._graph, self._layer = graph, layer
+        self._metadata = {LAYER_KEY: layer.name, CLASS_NAME_KEY: layer.class_name, ORDER_KEY: str(order)}
+        if not layer.trainable:
+            self._metadata[TRAINABLE_KEY] = "false"
+
+    def error(self, problem: str, fix: str) -> ConversionError:
+        """The error that this layer causes, to be raised."""
+        return ConversionError(
+            problem, place=self._layer.place, fix=fix, layer=self.name, class_name=self._layer.class_name
+        )
+
+    def input(self, keras_shape: Sequence[int | None]) -> Tensor:
+        """A graph input; its batch is symbolic whatever the shape says.
+
+        Args:
+            keras_shape: in Keras' order, the batch first.
+        """
+        stored = (*keras_shape[-1:], *keras_shape[1:-1]) if len(keras_shape) > 1 else ()
+        if self._graph.input_shape is not None:
+            stored = self._replaced(stored, self._graph.input_shape)
+        names = ("C", *SPATIAL_NAMES.get(len(stored) - 1, ()))
+        # Two inputs may have different unknown sizes, so that one name for both would be a false statement.
+        prefix = f"{self.name}_" if self._graph.inputs else ""
+        sizes = [prefix + name if size is None else size for size, name in zip(stored, names, strict=False)]
+        value = ir.Value(name=self.call_name, shape=ir.Shape(["N", *sizes]), type=ir.TensorType(ir.DataType.FLOAT))
+        self._graph.inputs[self.name] = value
+        return Tensor(value, Layout.CHANNELS_FIRST if len(sizes) > 1 else Layout.KERAS)
+
+    def _replaced(self, declared: tuple[int | None, ...], given: tuple[int, ...]) -> tuple[int, ...]:
+        if len(given) != len(declared):
+            raise self.error(
+                f"has {len(declared)} axes besides the batch, and the given shape {shown(given)} has {len(given)}",
+                "Give channels first, then the spatial sizes, without the batch.",
+            )
+        return given
+
+    def parameter(
+        self, name: str, keras_shape: tuple[int, ...], axes: AxisOrder, initializer: Initializer, *, fixed: bool = False
+    ) -> ir.Value:
+        """The initializer `<layer>.<name>`, declared by the first call and shared by the others.
+
+        Its first values are drawn when they are first read.
+
+        Args:
+            keras_shape: from which the initializer takes its fans.
+            axes: the way from there to the ONNX order.
+            fixed: never trained nor counted.
+
+        Raises:
+            ConversionError: if the name is taken by another layer, or the initializer refuses the shape.
+        """
+        full_name, seed = f"{self.name}.{name}", self._graph.seed
+        shape = axes.onnx_shape(keras_shape)
+        if self._graph.owners.get(full_name) == self.name:
+            return self._shared(full_name, shape)
+        if self._graph.is_taken(full_name):
+            raise self.error(
+                f"its parameter '{full_name}' has the name of another layer or parameter", "Rename one of them."
+            )
+        refusal = initializer.refusal(keras_shape)
+        if refusal is not None:
+            raise self.error(f"the initializer of '{name}' {refusal}", "Use another initializer.")
+
+        def draw() -> ir.Tensor:
+            values = axes.to_onnx(initializer.draw(keras_shape, generator(seed, full_name)))
+            return ir.Tensor(values, dtype=ir.DataType.FLOAT, name=full_name)
+
+        if fixed:
+            self._graph.fixed.add(full_name)
+        self._graph.owners[full_name] = self.name
+        lazy = ir.LazyTensor(draw, dtype=ir.DataType.FLOAT, shape=ir.Shape(shape), cache=True, name=full_name)
+        return self._graph.initialize(full_name, lazy)
+
+    def _shared(self, full_name: str, shape: tuple[int, ...]) -> ir.Value:
+        value = self._graph.initializers[full_name]
+        if value.shape != shape:
+            sizes = f"{shown(tuple(value.shape or ()))} and {shown(shape)}"
+            raise self.error(
+                f"is called on inputs of different sizes: its parameter '{full_name}' would be {sizes}",
+                "Use a layer of its own for each size.",
+            )
+        return value
+
+    def statistic(self, name: str, channels: int, initializer: Initializer) -> ir.Value:
+        """The initializer `<layer>.<name>` of a running statistic, (channels,)."""
+        return self.parameter(name, (channels,), VECTOR, initializer)
+
+    def constant(self, what: str, array: npt.NDArray[Any]) -> ir.Value:
+        """The initializer `<layer>/<what>`: part of the structure, never trained."""
+        name = self._graph.unique(f"{self.call_name}/{what}")
+        if array.dtype == np.float32:
+            self._graph.fixed.add(name)
+        return self._graph.initialize(name, ir.Tensor(array, name=name))
+
+    def op(self, op_type: str, inputs: Sequence[ir.Value | None], **attributes: Any) -> ir.Value:
+        """The output of a new node `<call>/<op_type>`, its type and shape inferred."""
+        name = self._graph.unique(f"{self.call_name}/{op_type}")
+        node = ir.node(
+            op_type, inputs, attributes, outputs=[ir.Value(name=name)], name=name, metadata_props=dict(self._metadata)
+        )
+        fixed = [str(value.name) for value in inputs if value is not None and value.name in self._graph.fixed]
+        if fixed:
+            node.metadata_props[FIXED_KEY] = json.dumps(fixed)
+        self._graph.infer(node)
+        self._graph.nodes.append(node)
+        return node.outputs[0]
+
+    def channels_first(self, x: Tensor) -> Tensor:
+        """The tensor stored channels first; transposed if it is of rank 3 or more and in Keras' order."""
+        if x.layout is Layout.CHANNELS_FIRST or x.rank < 3:
+            return x
+        moved = self.op("Transpose", [x.value], perm=(0, x.rank - 1, *range(1, x.rank - 1)))
+        return Tensor(moved, Layout.CHANNELS_FIRST)
+
+    def keras_order(self, x: Tensor) -> Tensor:
+        """The tensor stored as Keras sees it; transposed if it is stored channels first."""
+        if x.layout is Layout.KERAS:
+            return x
+        moved = self.op("Transpose", [x.value], perm=(0, *range(2, x.rank), 1))
+        return Tensor(moved, Layout.KERAS)
+
+    def keras_axis(self, x: Tensor, axis: int) -> int:
+        """The axis of x counted from 0, in Keras' order, that a config writes as `axis`.
+
+        Raises:
+            ConversionError: if x has no such axis.
+        """
+        if not -x.rank <= axis < x.rank:
+            raise self.error(
+                f'"axis" is {axis}, and its input {shown(x.shape)} has {x.rank} axes',
+                f"Write an axis from {-x.rank} to {x.rank - 1}.",
+            )
+        return axis % x.rank
+
+    def known_channels(self, x: Tensor) -> int:
+        """The size of the last Keras axis, on which the shape of parameters depends.
+
+        Raises:
+            ConversionError: if it is unknown.
+        """
+        if isinstance(x.channels, int):
+            return x.channels
+        raise self.error(
+            f"the size of the last axis of its input {shown(x.shape)} is unknown, and its parameters depend on it",
+            "Write all sizes that matter in the shape of the input layer.",
+        )
+
+    def require_rank(self, x: Tensor, spatial_rank: int) -> None:
+        """Nothing, if the tensor has batch, channels and so many spatial axes.
+
+        Raises:
+            ConversionError: if not.
+        """
+        if x.rank != spatial_rank + 2:
+            expected: tuple[Size, ...] = ("N", *SPATIAL_NAMES[spatial_rank], "C")
+            raise self.error(
+                f"takes an input {shown(expected)}, and is given {shown(x.shape)}",
+                "Use the class for that many axes, or change the layers before it.",
+            )

@@ -1,0 +1,68 @@
+"""Which function converts which layer class: a plain dict, filled by `@converts` where the functions stand."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, TypeVar
+
+from converters.keys import Keys
+from converters.layers.layer_builder import LayerBuilder
+from converters.layers.tensor import Tensor
+
+__all__ = ["LAYERS", "Arity", "LayerEntry", "converts", "find_layer"]
+
+Config = TypeVar("Config")
+Converter = Callable[[Config, Sequence[Tensor], LayerBuilder], Tensor]
+
+
+class Arity(Enum):
+    """How many tensors a call of a layer takes."""
+
+    NONE = "no input"
+    ONE = "one input"
+    MANY = "one input or more"
+
+    def accepts(self, count: int) -> bool:
+        return count >= 1 if self is Arity.MANY else count == (1 if self is Arity.ONE else 0)
+
+
+@dataclass(frozen=True)
+class LayerEntry:
+    """A layer class that can be converted: `read_config` checks its JSON, `convert` builds one call.
+
+    `class_name` is Keras' own name, also in the entry of an alias.
+    """
+
+    class_name: str
+    read_config: Callable[[Keys], Any]
+    convert: Callable[[Any, Sequence[Tensor], LayerBuilder], Tensor]
+    arity: Arity
+
+
+LAYERS: dict[str, LayerEntry] = {}
+"""Class name -> entry. Filled by `@converts`."""
+
+
+def converts(
+    *class_names: str, config: Callable[[Keys], Config], arity: Arity = Arity.ONE
+) -> Callable[[Converter[Config]], Converter[Config]]:
+    """A decorator that makes a function the converter of a class, named first, and of its aliases.
+
+    Raises:
+        ValueError: if a name has an owner already.
+    """
+
+    def register(function: Converter[Config]) -> Converter[Config]:
+        for class_name in class_names:
+            if class_name in LAYERS:
+                owner = LAYERS[class_name].convert
+                raise ValueError(f"{class_name} is converted by {owner.__module__}.{owner.__name__} already")
+            LAYERS[class_name] = LayerEntry(class_names[0], config, function, arity)
+        return function
+
+    return register
+
+
+def find_layer(class_name: str) -> LayerEntry | None:
+    """The entry of a class, which may be written `Package>Name`; None if there is none."""
+    return LAYERS.get(class_name.rpartition(">")[2])

@@ -1,0 +1,69 @@
+"""What flows between layers: an ONNX value that knows how its axes stand to Keras' order."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+import onnx_ir as ir
+
+__all__ = ["Layout", "Size", "Tensor", "shown"]
+
+Size = int | str | None
+"""The size of an axis: known, or unknown with or without a name."""
+
+
+class Layout(Enum):
+    """How the axes of a stored tensor stand to those that Keras sees."""
+
+    CHANNELS_FIRST = "channels_first"
+    """Keras (N, s1...sk, C) is stored as (N, C, s1...sk)."""
+    KERAS = "keras"
+    """Stored as Keras sees it; tensors of rank 2 and less always are."""
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """An ONNX value and its layout. All sizes and axes of its interface are in Keras' order."""
+
+    value: ir.Value
+    layout: Layout
+
+    @property
+    def stored_shape(self) -> tuple[Size, ...]:
+        """The sizes in the order of the ONNX value."""
+        assert self.value.shape is not None, "LayerBuilder.op infers the shape of every value"
+        return tuple(size if isinstance(size, int) else size.value for size in self.value.shape)
+
+    @property
+    def shape(self) -> tuple[Size, ...]:
+        """The sizes in Keras' order, the batch first."""
+        stored = self.stored_shape
+        return stored if self.layout is Layout.KERAS else (stored[0], *stored[2:], stored[1])
+
+    @property
+    def rank(self) -> int:
+        return len(self.stored_shape)
+
+    @property
+    def channels(self) -> Size:
+        """The size of the last Keras axis."""
+        return self.shape[-1]
+
+    @property
+    def spatial(self) -> tuple[Size, ...]:
+        """The sizes between batch and channels."""
+        return self.shape[1:-1]
+
+    def stored_axis(self, keras_axis: int) -> int:
+        """Where a Keras axis, from 0 to rank - 1, stands in the ONNX value."""
+        if self.layout is Layout.KERAS or keras_axis == 0:
+            return keras_axis
+        return 1 if keras_axis == self.rank - 1 else keras_axis + 1
+
+    def has_keras_element_order(self) -> bool:
+        """Whether the elements lie in memory as Keras' would: also where only axes of size 1 are moved."""
+        return self.layout is Layout.KERAS or self.channels == 1 or all(size == 1 for size in self.spatial)
+
+
+def shown(shape: tuple[Size, ...]) -> str:
+    """A shape for messages: `(N, 8, ?, 3)`."""
+    return "(" + ", ".join("?" if size is None else str(size) for size in shape) + ")"

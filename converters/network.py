@@ -1,0 +1,204 @@
+"""A network as its file describes it, whatever the file's format: layers, what their calls take, inputs and outputs.
+
+Nothing here knows a layer's meaning; `converters.layers` does.
+"""
+
+import heapq
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+
+from converters.errors import ConversionError
+from converters.json_text import JsonObject
+
+__all__ = ["Call", "Layer", "Network", "Ref", "Step", "check_references", "drop_unreachable", "execution_order"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Ref:
+    """Output number `tensor` of call number `call` of a layer, both from 0; `place` is where the file asks for it."""
+
+    layer: str
+    call: int
+    tensor: int
+    place: str = field(compare=False)
+
+
+@dataclass(frozen=True)
+class Call:
+    """One use of a layer."""
+
+    inputs: tuple[Ref, ...]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer and its uses; one that is called more than once shares its parameters between the calls."""
+
+    name: str
+    class_name: str
+    config: JsonObject
+    calls: tuple[Call, ...]
+    place: str
+    trainable: bool
+
+
+@dataclass(frozen=True)
+class Network:
+    """A whole network; `inputs` are calls of input layers, in the order of the file."""
+
+    name: str
+    layers: tuple[Layer, ...]
+    inputs: tuple[Ref, ...]
+    outputs: tuple[Ref, ...]
+    place: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """One call to carry out: call number `call` of layer number `order` of the network."""
+
+    layer: Layer
+    order: int
+    call: int
+
+    @property
+    def inputs(self) -> tuple[Ref, ...]:
+        return self.layer.calls[self.call].inputs
+
+
+def check_references(network: Network) -> None:
+    """Nothing, if every layer has its own name and every reference names a layer.
+
+    Raises:
+        ConversionError: for the first that does not.
+    """
+    counts = Counter(layer.name for layer in network.layers)
+    seen: set[str] = set()
+    for layer in network.layers:
+        if layer.name in seen:
+            raise ConversionError(
+                f"{counts[layer.name]} layers have the name '{layer.name}'",
+                place=layer.place,
+                fix="Give each layer a name of its own; to share a layer, list it once and call it several times.",
+            )
+        seen.add(layer.name)
+    for layer in network.layers:
+        for call in layer.calls:
+            for ref in call.inputs:
+                if ref.layer not in counts:
+                    raise _missing(ref, f"layer '{layer.name}' takes its input from", list(counts))
+    for ref in (*network.inputs, *network.outputs):
+        if ref.layer not in counts:
+            raise _missing(ref, "the network's inputs and outputs name", list(counts))
+
+
+def drop_unreachable(network: Network) -> Network:
+    """The network without the layers that no output depends on, which are logged as a warning."""
+    layers = {layer.name: layer for layer in network.layers}
+    reached: set[str] = set()
+    to_visit = [ref.layer for ref in network.outputs]
+    while to_visit:
+        name = to_visit.pop()
+        if name not in reached:
+            reached.add(name)
+            to_visit.extend(ref.layer for call in layers[name].calls for ref in call.inputs)
+    unused = [layer for layer in network.layers if layer.name not in reached]
+    if not unused:
+        return network
+    names = ", ".join(f"'{layer.name}'" for layer in unused)
+    logger.warning("%s: no output depends on %s; left out of the graph", unused[0].place, names)
+    return replace(
+        network,
+        layers=tuple(layer for layer in network.layers if layer.name in reached),
+        inputs=tuple(ref for ref in network.inputs if ref.layer in reached),
+    )
+
+
+def execution_order(network: Network) -> tuple[Step, ...]:
+    """The calls that the outputs depend on, each after those that it takes its inputs from, else in the file's order.
+
+    Raises:
+        ConversionError: if layers wait for each other, or a reference asks for a call or an output that is not there.
+    """
+    steps = {
+        (layer.name, number): Step(layer, order, number)
+        for order, layer in enumerate(network.layers)
+        for number in range(len(layer.calls))
+    }
+    needed = _needed(network, steps)
+    waiting = {key: {(ref.layer, ref.call) for ref in steps[key].inputs} for key in needed}
+    feeds: dict[tuple[str, int], list[tuple[str, int]]] = {key: [] for key in needed}
+    for key, sources in waiting.items():
+        for source in sources:
+            feeds[source].append(key)
+    ready = [(steps[key].order, key) for key, sources in waiting.items() if not sources]
+    heapq.heapify(ready)
+    ordered: list[Step] = []
+    while ready:
+        _order, key = heapq.heappop(ready)
+        ordered.append(steps[key])
+        for follower in feeds[key]:
+            waiting[follower].remove(key)
+            if not waiting[follower]:
+                heapq.heappush(ready, (steps[follower].order, follower))
+    if len(ordered) < len(needed):
+        raise _cycle({key: sources for key, sources in waiting.items() if sources}, steps)
+    return tuple(ordered)
+
+
+def _needed(network: Network, steps: dict[tuple[str, int], Step]) -> dict[tuple[str, int], None]:
+    """The keys of the calls that the outputs depend on, each reference checked on the way."""
+    needed: dict[tuple[str, int], None] = {}
+    to_visit = list(network.outputs)
+    while to_visit:
+        ref = to_visit.pop()
+        key = ref.layer, ref.call
+        if key not in steps:
+            calls = sum(name == ref.layer for name, _number in steps)
+            raise ConversionError(
+                f"asks for call {ref.call} of layer '{ref.layer}', which has {calls} (the first is 0)",
+                place=ref.place,
+                fix="Write the number of a call that the layer has.",
+            )
+        if ref.tensor != 0:
+            raise ConversionError(
+                f"asks for output {ref.tensor} of layer '{ref.layer}', which has one output (number 0)",
+                place=ref.place,
+                fix="Write 0.",
+            )
+        if key not in needed:
+            needed[key] = None
+            to_visit.extend(steps[key].inputs)
+    return needed
+
+
+def _cycle(waiting: dict[tuple[str, int], set[tuple[str, int]]], steps: dict[tuple[str, int], Step]) -> ConversionError:
+    """An error that names the layers of one cycle; follows waiting calls backwards until one comes again."""
+    path = [next(iter(waiting))]
+    while path[-1] not in path[:-1]:
+        path.append(min(source for source in waiting[path[-1]] if source in waiting))
+    circle = path[path.index(path[-1]) :][::-1]
+    return ConversionError(
+        "these layers wait for each other: " + " -> ".join(f"'{name}'" for name, _number in circle),
+        place=steps[circle[0]].layer.place,
+        fix='Break the circle: change the "inbound_nodes" of one of them.',
+    )
+
+
+def _missing(ref: Ref, who: str, names: list[str]) -> ConversionError:
+    return ConversionError(
+        f"{who} '{ref.layer}', and there is no such layer",
+        place=ref.place,
+        fix="".join(_suggestions(ref.layer, names)) or "Write the name of a layer of this network.",
+    )
+
+
+def _suggestions(name: str, names: list[str]) -> Iterator[str]:
+    close = get_close_matches(name, names)
+    if close:
+        yield f"Did you mean {' or '.join(repr(other) for other in close)}?"

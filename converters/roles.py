@@ -1,0 +1,112 @@
+"""What each initializer of an ONNX graph is: something that training changes, a running statistic, or a constant.
+
+Graphs of ours say it in their metadata; in foreign graphs it follows from the type and from where the initializer is
+used.
+"""
+
+import json
+from dataclasses import dataclass
+from enum import Enum
+
+import onnx_ir as ir
+
+__all__ = [
+    "CLASS_NAME_KEY",
+    "FIXED_KEY",
+    "LAYER_KEY",
+    "NETWORK_KEY",
+    "ORDER_KEY",
+    "TRAINABLE_KEY",
+    "InitializerRole",
+    "Role",
+    "initializer_roles",
+]
+
+NETWORK_KEY = "onnxgrid.network"
+"""Model metadata: the network's name."""
+LAYER_KEY = "onnxgrid.layer"
+"""Node metadata: the name of the layer that the node belongs to; the same in every call of a shared layer."""
+CLASS_NAME_KEY = "onnxgrid.class_name"
+"""Node metadata: the layer's class, as its file spells it."""
+ORDER_KEY = "onnxgrid.order"
+"""Node metadata: the layer's place in the network's list, from 0."""
+TRAINABLE_KEY = "onnxgrid.trainable"
+"""Node metadata: "false" where the layer is frozen, else absent."""
+FIXED_KEY = "onnxgrid.fixed"
+"""Node metadata: a JSON list of those float initializers among the node's inputs that are never trained nor counted."""
+
+CONSTANT_POSITIONS = {
+    "Clip": (1, 2),
+    "DequantizeLinear": (1, 2),
+    "Dropout": (1, 2),
+    "OneHot": (1, 2),
+    "Pad": (1, 2, 3),
+    "QuantizeLinear": (1, 2),
+    "Range": (0, 1, 2),
+    "Resize": (1, 2, 3),
+    "Upsample": (1,),
+}
+"""Op type -> positions of those inputs that steer it and may be floats; integers are constants everywhere."""
+
+STATISTIC_POSITIONS = {"BatchNormalization": (3, 4)}
+
+FLOATS = frozenset({ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16, ir.DataType.BFLOAT16})
+
+
+class Role(Enum):
+    """What training does with an initializer."""
+
+    PARAMETER = "parameter"
+    """The optimizer changes it."""
+    STATISTIC = "statistic"
+    """A running mean or variance: a trained normalization updates it, no optimizer does."""
+    CONSTANT = "constant"
+    """Part of the network's structure."""
+
+
+@dataclass(frozen=True)
+class InitializerRole:
+    """The role of one initializer.
+
+    Args:
+        layer: the layer it belongs to.
+        trainable: whether training may change it: false for constants and for what frozen layers hold.
+    """
+
+    kind: Role
+    layer: str
+    trainable: bool
+
+
+def initializer_roles(model: ir.Model) -> dict[str, InitializerRole]:
+    """The role of every initializer of the main graph, by name, in the graph's order."""
+    return {name: _role(name, value) for name, value in model.graph.initializers.items()}
+
+
+def _role(name: str, value: ir.Value) -> InitializerRole:
+    consumers = [node for node, _position in value.uses()]
+    kind = _kind(name, value)
+    named = [node.metadata_props[LAYER_KEY] for node in consumers if LAYER_KEY in node.metadata_props]
+    layer = named[0] if named else name.rpartition(".")[0] or name
+    frozen = any(node.metadata_props.get(TRAINABLE_KEY) == "false" for node in consumers)
+    return InitializerRole(kind, layer, trainable=kind is not Role.CONSTANT and not frozen)
+
+
+def _kind(name: str, value: ir.Value) -> Role:
+    dtype = value.dtype if value.const_value is None else value.const_value.dtype
+    if dtype not in FLOATS:
+        return Role.CONSTANT
+    kinds = {_kind_at(node, position) for node, position in value.uses()}
+    if any(name in json.loads(node.metadata_props.get(FIXED_KEY, "[]")) for node, _position in value.uses()):
+        return Role.CONSTANT
+    if Role.PARAMETER in kinds or not kinds:
+        return Role.PARAMETER
+    return Role.STATISTIC if Role.STATISTIC in kinds else Role.CONSTANT
+
+
+def _kind_at(node: ir.Node, position: int) -> Role:
+    if node.domain == "" and position in CONSTANT_POSITIONS.get(node.op_type, ()):
+        return Role.CONSTANT
+    if node.domain == "" and position in STATISTIC_POSITIONS.get(node.op_type, ()):
+        return Role.STATISTIC
+    return Role.PARAMETER

@@ -1,0 +1,202 @@
+"""Weights in ONNX models: initializers, whether in the file itself or in external data files beside it.
+
+Opening reads the graph but no external data. Refused, with the reason: what is no model, initializers of one name,
+external data outside the model's folder or shorter than its tensor, and the two parts of a model that onnx_ir drops.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+from converters.errors import WeightFileError
+from converters.roles import Role, initializer_roles
+from converters.weights.registry import reads
+from converters.weights.weight import Array, Weight, Weights, collect_weights
+
+__all__ = [
+    "embed_external_data",
+    "initializer_tensor",
+    "initializer_weights",
+    "open_onnx",
+    "read_onnx",
+    "write_initializers",
+]
+
+DATA_FIELDS = ("float_data", "int32_data", "int64_data", "double_data", "uint64_data", "string_data")
+
+
+@reads(".onnx")
+def read_onnx(path: Path) -> Weights:
+    """The parameters and statistics of an ONNX model, in the order of its initializers; no constants.
+
+    Raises:
+        WeightFileError: as `open_onnx`; for a tensor's data, when it is read.
+    """
+    return initializer_weights(open_onnx(path), str(path))
+
+
+def initializer_weights(model: ir.Model, file: str) -> Weights:
+    """The parameters and statistics of a model that is open already; `file` is named in errors."""
+    roles = initializer_roles(model)
+    return collect_weights(
+        _weight(name, initializer_tensor(model, name), file)
+        for name in model.graph.initializers
+        if roles[name].kind is not Role.CONSTANT
+    )
+
+
+def open_onnx(path: Path) -> ir.Model:
+    """The model of an ONNX file; external data stays on disk until a tensor is read.
+
+    Raises:
+        WeightFileError: if the file is no ONNX model, or one that cannot be carried whole.
+    """
+    try:
+        proto = onnx.load(path, format="protobuf", load_external_data=False)
+    except OSError as error:
+        raise WeightFileError(
+            f"cannot be read: {error.strerror}", place=str(path), fix="Give the path of a readable .onnx file."
+        ) from None
+    except DecodeError:
+        raise _not_a_model("is not an ONNX model, or only a part of one", path) from None
+    if not proto.HasField("graph") or not proto.opset_import:
+        raise _not_a_model("is not a whole ONNX model: it lacks a graph or an opset", path)
+    _refuse_duplicates(proto.graph, path)
+    _refuse_what_onnx_ir_drops(proto, path)
+    _refuse_loose_ends(proto.graph, path)
+    try:
+        model = ir.from_proto(proto)
+        initializer_roles(model)  # finds metadata that is damaged
+    except (ir.serde.SerdeError, ValueError, TypeError, KeyError) as error:
+        raise _not_a_model(f"is an ONNX model with a broken graph ({_first_line(error)})", path) from error
+    # An absolute folder, as onnx_ir guards the folder only where it knows it, and "" is unknown to it.
+    ir.external_data.set_base_dir(model.graph, os.path.abspath(path.parent))
+    return model
+
+
+def initializer_tensor(model: ir.Model, name: str) -> ir.TensorProtocol:
+    """The tensor of an initializer of the main graph."""
+    tensor = model.graph.initializers[name].const_value
+    assert tensor is not None, f"{name} is an initializer, so it has a value"
+    return tensor
+
+
+def write_initializers(model: ir.Model, values: Mapping[str, Array]) -> ir.Model:
+    """A copy of the model in which the named initializers hold the given values; all else is shared or equal.
+
+    Args:
+        values: by initializer name, in the shape and dtype of the initializer.
+    """
+    copy = model.clone()
+    for name, array in values.items():
+        old = initializer_tensor(copy, name)
+        if array.shape != old.shape.numpy() or array.dtype != old.dtype.numpy():
+            raise ValueError(f"{name}: {array.dtype} {array.shape} cannot replace {old.dtype} {old.shape}")
+        copy.graph.initializers[name].const_value = ir.Tensor(
+            np.ascontiguousarray(array).reshape(array.shape),
+            dtype=old.dtype,
+            name=name,
+            doc_string=old.doc_string,
+            metadata_props=dict(old.metadata_props),
+        )
+    return copy
+
+
+def embed_external_data(model: ir.Model, file: str) -> None:
+    """Change the model in place: read every external initializer into it, so that it can be saved anywhere.
+
+    Raises:
+        WeightFileError: if the data of one cannot be read; `file` is named.
+    """
+    for graph in model.graphs():
+        for name, value in graph.initializers.items():
+            if isinstance(value.const_value, ir.ExternalTensor):
+                tensor = value.const_value
+                value.const_value = ir.Tensor(
+                    _read(tensor, name, file), dtype=tensor.dtype, name=name, doc_string=tensor.doc_string
+                )
+
+
+def _weight(name: str, tensor: ir.TensorProtocol, file: str) -> Weight:
+    dtype: np.dtype[Any] = np.dtype(tensor.dtype.numpy())
+    return Weight(name, tuple(tensor.shape.numpy()), dtype, lambda: _read(tensor, name, file), file)
+
+
+def _read(tensor: ir.TensorProtocol, name: str, file: str) -> Array:
+    problem = _missing_data(tensor)
+    if problem is None:
+        try:
+            return tensor.numpy()
+        except (OSError, ValueError, TypeError, AssertionError) as error:
+            problem = f"its data cannot be read ({_first_line(error)})"
+    raise WeightFileError(
+        problem, place=f"{file}, tensor '{name}'", fix="Give the whole model, with its external data files beside it."
+    )
+
+
+def _missing_data(tensor: ir.TensorProtocol) -> str | None:
+    """Why the data cannot be all there, or None; what onnx_ir would take for zeros, or for a tensor of another size."""
+    if isinstance(tensor, ir.ExternalTensor):
+        if not os.path.isfile(tensor.path):
+            return f"its external data file '{tensor.location}' does not exist"
+        end, size = (tensor.offset or 0) + tensor.nbytes, os.path.getsize(tensor.path)
+        if end > size:
+            return f"its external data file '{tensor.location}' is {size} bytes long, the tensor ends at byte {end}"
+        if tensor.length not in (None, tensor.nbytes):
+            return f"it is said to have {tensor.length} bytes of external data, its shape needs {tensor.nbytes}"
+    elif isinstance(tensor, ir.TensorProtoTensor) and tensor.size:
+        proto = tensor.raw
+        if not proto.HasField("raw_data") and not any(len(getattr(proto, field)) for field in DATA_FIELDS):
+            return f"it has the shape {tensor.shape.numpy()} but no data"
+    return None
+
+
+def _refuse_duplicates(graph: onnx.GraphProto, path: Path) -> None:
+    seen: set[str] = set()
+    for tensor in graph.initializer:
+        if tensor.name in seen:
+            raise WeightFileError(
+                "two initializers have this name",
+                place=f"{path}, tensor '{tensor.name}'",
+                fix="Export the model anew, each name once.",
+            )
+        seen.add(tensor.name)
+
+
+def _refuse_what_onnx_ir_drops(proto: onnx.ModelProto, path: Path) -> None:
+    if proto.graph.sparse_initializer:
+        raise WeightFileError(
+            "has sparse initializers, which we cannot carry",
+            place=str(path),
+            fix="Export the model with dense initializers.",
+        )
+    if proto.training_info:
+        raise WeightFileError(
+            "has training information, which we cannot carry", place=str(path), fix="Export the model for inference."
+        )
+
+
+def _refuse_loose_ends(graph: onnx.GraphProto, path: Path) -> None:
+    # onnx_ir only logs it, and invents the value.
+    given = {"", *(value.name for value in graph.input), *(tensor.name for tensor in graph.initializer)}
+    given.update(name for node in graph.node for name in node.output)
+    for node in graph.node:
+        for name in node.input:
+            if name not in given:
+                raise _not_a_model(
+                    f"is an ONNX model whose node '{node.name}' reads '{name}', which nothing gives", path
+                )
+
+
+def _not_a_model(problem: str, path: Path) -> WeightFileError:
+    return WeightFileError(problem, place=str(path), fix="Give a whole .onnx file.")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,83 @@
+"""Engines: what computes loss and gradients of a network. `create_engine` picks one; the training loop sees only the protocol."""
+
+import importlib.util
+import logging
+import sys
+from typing import TYPE_CHECKING
+
+from onnxgrid.errors import WorkFailed
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from onnxgrid.engines.engine import Engine, Predict
+    from onnxgrid.engines.trainable_graph import TrainableGraph
+    from onnxgrid.losses import Loss
+
+__all__ = ["ENGINES", "create_engine", "create_predictor", "default_engine"]
+
+ENGINES = ("ort", "torch")
+
+logger = logging.getLogger(__name__)
+
+
+def default_engine() -> str:
+    """ "ort" where ONNX Runtime's training build is installed; otherwise "torch", with a warning that says why."""
+    reason = _why_no_ort()
+    if reason is None:
+        return "ort"
+    logger.warning("%s; training with the torch engine.", reason)
+    return "torch"
+
+
+def create_engine(name: str, graph: "TrainableGraph", loss: "Loss", *, seed: int) -> "Engine":
+    """The engine of this name for a network and a loss.
+
+    Args:
+        seed: of everything random in a step (dropout masks).
+
+    Raises:
+        WorkFailed: if the engine's library is not installed.
+        ConfigError: if the network holds an op that the engine does not know.
+    """
+    if name == "torch":
+        from onnxgrid.engines.torch_engine import TorchEngine
+
+        return TorchEngine(graph, loss, seed=seed)
+    _require_ort()
+    from onnxgrid.engines.ort_engine import OrtEngine
+
+    return OrtEngine(graph, loss, seed=seed)
+
+
+def create_predictor(name: str, model: "ir.Model", place: str) -> "Predict":
+    """The network as a function, with its weights as they are, by the engine of this name; raises as `create_engine`."""
+    if name == "torch":
+        from onnxgrid.engines.torch_engine import torch_predictor
+
+        return torch_predictor(model, place)
+    _require_ort()
+    from onnxgrid.engines.ort_engine import ort_predictor
+
+    return ort_predictor(model)
+
+
+def _require_ort() -> None:
+    reason = _why_no_ort()
+    if reason is not None:
+        raise WorkFailed(f"The ort engine cannot run: {reason}.", fix="Install what is missing, or use --engine torch.")
+
+
+def _why_no_ort() -> str | None:
+    if importlib.util.find_spec("onnxruntime") is None:
+        if sys.version_info >= (3, 12):
+            return "onnxruntime-training 1.19.2 has no wheel for Python 3.12 and newer"
+        return "onnxruntime-training-cpu is not installed (pip install 'onnxgrid[train]')"
+    from onnxruntime.capi import _pybind_state
+
+    if not hasattr(_pybind_state, "GradientGraphBuilder"):
+        return (
+            "the installed onnxruntime is an inference build, which hides the training build; "
+            "uninstall onnxruntime and reinstall onnxruntime-training-cpu==1.19.2"
+        )
+    return None

@@ -1,0 +1,148 @@
+"""Pass: gradient rules, one function per op. A rule sees the forward node and the node that ONNX Runtime's builder left as its gradient,
+and gives the nodes that stand there instead.
+
+ONNX Runtime has no gradient for some ops. For those a *placeholder* is registered with its builder, since a registered definition cannot see
+the forward node's attributes: the rule fills them in afterwards, where both nodes are in one graph. The builder names every gradient node
+`<forward node>_Grad/...`.
+"""
+
+import functools
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import onnx_ir as ir
+from onnxruntime.capi import _pybind_state
+
+from onnxgrid.engines.training_mode import ATEN_DOMAIN
+
+__all__ = ["GRADIENT_RULES", "apply_gradient_rules", "register_placeholders", "stop_gradients_at_masks"]
+
+Rule = Callable[[ir.Node, ir.Node], ir.Node]
+
+GRADIENT_RULES: dict[str, Rule] = {}
+"""{op type of the node that the builder left: rule}. A placeholder's op type is ATen; its `operator` is the key instead."""
+
+PLACEHOLDERS = {"Resize": (0,)}
+"""{ONNX op without a gradient in ONNX Runtime: the inputs that get one}. Its torch function in `TORCH_OPS` is differentiated."""
+
+NO_GRADIENT = {"Resize": {1, 2, 3}}
+"""Inputs that never carry a gradient: Resize's region, scales and sizes."""
+
+MICROSOFT_DOMAIN = "com.microsoft"
+
+
+def gradient_rule(*keys: str) -> Callable[[Rule], Rule]:
+    """Register a rule."""
+
+    def register(rule: Rule) -> Rule:
+        for key in keys:
+            if GRADIENT_RULES.setdefault(key, rule) is not rule:
+                raise ValueError(f"{key} already has the rule {GRADIENT_RULES[key].__name__}")
+        return rule
+
+    return register
+
+
+@gradient_rule("ConvGrad", "ConvTransposeGrad")
+def convolution(forward: ir.Node, gradient: ir.Node) -> ir.Node:
+    """ATen's convolution_backward: faster than ConvGrad in 2D and several times in 3D; ConvTransposeGrad has no CPU kernel at all."""
+    weight = gradient.inputs[2]
+    assert weight is not None and weight.shape is not None
+    rank = len(weight.shape) - 2
+    attributes = gradient.attributes
+    outputs = [output for output in gradient.outputs if output.name]
+    wanted = [bool(output.name) for output in gradient.outputs] + [False] * (3 - len(gradient.outputs))
+    arguments = {
+        "stride": list(attributes.get_ints("strides", [1] * rank)),
+        "padding": list(attributes.get_ints("pads", [0] * 2 * rank))[:rank],
+        "dilation": list(attributes.get_ints("dilations", [1] * rank)),
+        "transposed": gradient.op_type == "ConvTransposeGrad",
+        "output_padding": list(attributes.get_ints("output_padding", [0] * rank)),
+        "groups": attributes.get_int("group", 1),
+        "wanted": wanted,
+    }
+    return _aten("conv_backward", gradient.inputs, arguments, outputs, gradient.name)
+
+
+@gradient_rule("placeholder")
+def torch_gradient(forward: ir.Node, gradient: ir.Node) -> ir.Node:
+    """torch's autograd over the forward op's torch function."""
+    present = [(i, value) for i, value in enumerate(forward.inputs) if value is not None]
+    arguments = {
+        "op_type": forward.op_type,
+        "attributes": {name: _plain(attribute) for name, attribute in forward.attributes.items()},
+        "positions": [i for i, _ in present],
+        "differentiable": list(PLACEHOLDERS[forward.op_type]),
+    }
+    return _aten("vjp", [gradient.inputs[0], *(value for _, value in present)], arguments, gradient.outputs, gradient.name)
+
+
+@functools.cache
+def register_placeholders() -> None:
+    """Tell ONNX Runtime's builder, once in a process, that the ops in `PLACEHOLDERS` have gradients."""
+    for op_type, inputs in PLACEHOLDERS.items():
+        node = _pybind_state.GradientNodeDefinition()
+        node.op_type, node.domain = "ATen", ATEN_DOMAIN
+        node.inputs, node.outputs = ["GO(0)", "I(0)"], [f"GI({i})" for i in inputs]
+        operator = _pybind_state.GradientNodeAttributeDefinition()
+        operator.name, operator.value_json, operator.dtype, operator.is_tensor = "operator", '"placeholder"', "string", False
+        node.attributes = [operator]
+        _pybind_state.register_gradient_definition(f"::{op_type}", [node])
+        _pybind_state.register_custom_stop_gradient_edges(f"::{op_type}", NO_GRADIENT[op_type])
+
+
+def stop_gradients_at_masks(model: ir.Model) -> None:
+    """Tell ONNX Runtime's builder that the forward graph's ATen nodes, its dropout masks, pass no gradient on."""
+    for node in model.graph:
+        if node.domain == ATEN_DOMAIN:
+            operator, overload = (node.attributes[name].as_string() for name in ("operator", "overload_name"))
+            everything = set(range(len(node.inputs)))
+            _pybind_state.register_custom_stop_gradient_edges(f"{ATEN_DOMAIN}::ATen::{operator}::{overload}", everything)
+
+
+def apply_gradient_rules(model: ir.Model) -> int:
+    """Replace gradient nodes of the main graph, in place, by what their rules give; return how many."""
+    forward_nodes = {node.name: node for node in model.graph}
+    replaced = 0
+    for node in list(model.graph):
+        operator = node.attributes.get("operator")
+        rule = GRADIENT_RULES.get(node.op_type if operator is None else operator.as_string())
+        if rule is None or "_Grad/" not in (node.name or ""):
+            continue
+        new = rule(forward_nodes[node.name.rsplit("_Grad/", 1)[0]], node)
+        _take_place(model.graph, node, new)
+        replaced += 1
+    model.graph.opset_imports.setdefault(ATEN_DOMAIN, 1)
+    model.graph.opset_imports.setdefault(MICROSOFT_DOMAIN, 1)
+    return replaced
+
+
+def _aten(
+    operator: str, inputs: Sequence[ir.Value | None], arguments: dict[str, Any], outputs: Sequence[ir.Value], name: str | None
+) -> ir.Node:
+    node = ir.node(
+        "ATen",
+        inputs,
+        {"operator": operator, "overload_name": json.dumps(arguments)},
+        domain=ATEN_DOMAIN,
+        name=name,
+        num_outputs=len(outputs),
+    )
+    for new, old in zip(node.outputs, outputs, strict=True):
+        new.name, new.shape, new.type = old.name, old.shape, old.type or ir.TensorType(ir.DataType.FLOAT)
+    return node
+
+
+def _take_place(graph: ir.Graph, old: ir.Node, new: ir.Node) -> None:
+    by_name = {output.name: output for output in new.outputs}
+    graph.insert_before(old, new)
+    for output in old.outputs:
+        if output.name:
+            output.replace_all_uses_with(by_name[output.name], replace_graph_outputs=True)
+    graph.remove(old, safe=True)
+
+
+def _plain(attribute: ir.Attr) -> Any:
+    value = attribute.value
+    return list(value) if isinstance(value, tuple) else value

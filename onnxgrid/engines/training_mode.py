@@ -1,0 +1,107 @@
+"""Pass: an inference graph becomes the graph that is trained. Both engines start from its result.
+
+* BatchNormalization of a trained layer uses the batch's mean and population variance, and gives the updated running statistics as two
+  further graph outputs, `UPDATED + <statistic>`. One of a frozen layer becomes the affine map that it is (Keras: a frozen layer runs on
+  its running statistics).
+* Dropout becomes a multiplication with a mask. The mask comes from `dropout_mask`, a function of the run's seed, the step's number and
+  the node's name: no state to save, so a resumed run draws the masks that an uninterrupted one would have drawn.
+"""
+
+import json
+from collections.abc import Collection
+
+import numpy as np
+import onnx_ir as ir
+
+__all__ = ["ATEN_DOMAIN", "SEED_AND_STEP", "UPDATED", "enter_training_mode"]
+
+ATEN_DOMAIN = "org.pytorch.aten"
+"""Nodes of this domain run a function of `onnxgrid.engines.kernels`: attribute `operator` names it, `overload_name` holds its arguments."""
+
+SEED_AND_STEP = "onnxgrid/seed_and_step"
+"""Graph input, int64 (2,): the run's seed and the step's number. Present only if something in the graph is random."""
+
+UPDATED = "onnxgrid/updated/"
+"""Prefix of the graph outputs that hold running statistics after the step."""
+
+
+def enter_training_mode(model: ir.Model, statistics: Collection[str]) -> None:
+    """Rewrite the graph in place for training; `statistics` names the running statistics that training updates."""
+    for node in list(model.graph):
+        if node.domain != "":
+            continue
+        if node.op_type == "BatchNormalization":
+            if node.inputs[3] is not None and node.inputs[3].name in statistics:
+                _normalize_by_batch(model.graph, node)
+            else:
+                _normalize_by_constants(model.graph, node)
+        elif node.op_type == "Dropout":
+            _multiply_by_mask(model.graph, node)
+    if any(node.domain == ATEN_DOMAIN for node in model.graph):
+        model.graph.opset_imports[ATEN_DOMAIN] = 1
+
+
+def _normalize_by_batch(graph: ir.Graph, node: ir.Node) -> None:
+    node.attributes["training_mode"] = ir.AttrInt64("training_mode", 1)
+    node.resize_outputs(3)
+    for updated, statistic in zip(node.outputs[1:], node.inputs[3:5], strict=True):
+        assert statistic is not None
+        updated.name = f"{UPDATED}{statistic.name}"
+        updated.type, updated.shape = statistic.type, statistic.shape
+        graph.outputs.append(updated)
+
+
+def _normalize_by_constants(graph: ir.Graph, node: ir.Node) -> None:
+    x, weight, bias, mean, variance = node.inputs
+    assert x is not None and x.shape is not None
+    epsilon = node.attributes.get_float("epsilon", 1e-5)
+    per_channel = [1, -1] + [1] * (len(x.shape) - 2)
+    scale = _constant(weight) / np.sqrt(_constant(variance) + np.float32(epsilon))
+    shift = _constant(bias) - _constant(mean) * scale
+    made = {}
+    for what, array in (("scale", scale), ("shift", shift)):
+        made[what] = ir.Value(name=f"{node.name}/{what}", const_value=ir.tensor(array.reshape(per_channel), name=f"{node.name}/{what}"))
+        graph.register_initializer(made[what])
+    multiply = ir.node("Mul", [x, made["scale"]], name=f"{node.name}/multiply")
+    _replace(graph, node, [multiply, ir.node("Add", [multiply.outputs[0], made["shift"]], name=node.name)])
+    multiply.outputs[0].type, multiply.outputs[0].shape = x.type, x.shape
+
+
+def _constant(value: ir.Value | None) -> np.ndarray:
+    assert value is not None and value.const_value is not None
+    return value.const_value.numpy()
+
+
+def _multiply_by_mask(graph: ir.Graph, node: ir.Node) -> None:
+    x, rate = node.inputs[0], node.inputs[1] if len(node.inputs) > 1 else None
+    assert x is not None
+    arguments = json.dumps({"rate": 0.5 if rate is None else float(_constant(rate)), "name": node.name})
+    mask = ir.node(
+        "ATen",
+        [x, _seed_and_step(graph)],
+        {"operator": "dropout_mask", "overload_name": arguments},
+        domain=ATEN_DOMAIN,
+        name=f"{node.name}/mask",
+    )
+    mask.outputs[0].type, mask.outputs[0].shape = x.type, x.shape
+    _replace(graph, node, [mask, ir.node("Mul", [x, mask.outputs[0]], name=node.name)])
+
+
+def _seed_and_step(graph: ir.Graph) -> ir.Value:
+    for value in graph.inputs:
+        if value.name == SEED_AND_STEP:
+            return value
+    value = ir.Value(name=SEED_AND_STEP, type=ir.TensorType(ir.DataType.INT64), shape=ir.Shape([2]))
+    graph.inputs.append(value)
+    return value
+
+
+def _replace(graph: ir.Graph, node: ir.Node, new_nodes: list[ir.Node]) -> None:
+    """Put `new_nodes` in the node's place; the last one's output takes over its first output's name, type and uses."""
+    old, new = node.outputs[0], new_nodes[-1].outputs[0]
+    new.type, new.shape = old.type, old.shape
+    name, old.name = old.name, f"{old.name}/replaced"
+    graph.insert_before(node, new_nodes)
+    old.replace_all_uses_with(new, replace_graph_outputs=True)
+    new.name = name
+    graph.remove(node, safe=True)

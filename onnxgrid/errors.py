@@ -1,0 +1,25 @@
+"""Errors of the training side: bad input (exit code 2) and work that failed (exit code 1)."""
+
+from converters.errors import UserError
+
+__all__ = ["ConfigError", "DataError", "TransplantError", "UserError", "WorkFailed"]
+
+
+class ConfigError(UserError):
+    """A run configuration that cannot be used; the place names the file and the key."""
+
+
+class DataError(UserError):
+    """Training or evaluation data that cannot be used."""
+
+
+class TransplantError(UserError):
+    """A transplant that cannot be done as asked."""
+
+
+class WorkFailed(Exception):
+    """Good input, but the work did not succeed. Prints as the problem and, on a second line, the fix."""
+
+    def __init__(self, problem: str, *, fix: str) -> None:
+        self.problem, self.fix = problem, fix
+        super().__init__(f"{problem}\n  {fix}")

@@ -1,0 +1,111 @@
+"""Whether a network, a data set and a loss fit together: found out before the first step, from the first sample."""
+
+from collections.abc import Iterator
+
+import onnx_ir as ir
+import torch
+
+from onnxgrid.data import Batch, Dataset, TargetKind
+from onnxgrid.errors import DataError
+from onnxgrid.losses import Loss, NegativeLogLikelihood
+
+__all__ = ["require_fit", "with_classes_checked"]
+
+Size = int | None
+"""None where the graph leaves it open."""
+
+
+def require_fit(model: ir.Model, network_place: str, dataset: Dataset, data_place: str, loss: Loss | None) -> None:
+    """Nothing, if samples of the data set can go through the network and its outputs can be compared with the targets.
+
+    Args:
+        network_place: the network's file, for errors.
+        data_place: the folder or file of the inputs, for errors.
+
+    Raises:
+        DataError: naming both shapes, or both numbers of classes.
+    """
+    inputs, targets = dataset[0]
+    place = f"{data_place} and {network_place}"
+    wanted = _sample_shape(model.graph.inputs[0])
+    if not _matches(inputs.shape, wanted):
+        raise DataError(
+            f"the samples have the shape {tuple(inputs.shape)}, the network's input is {_text(wanted)} (channels first)",
+            place=place,
+            fix="Give data of that size, or change the input shape of the network.",
+        )
+    if targets is None or loss is None:
+        return
+    output = _sample_shape(model.graph.outputs[0])
+    if loss.target_kind is TargetKind.CLASS_INDICES:
+        _require_classes(output, place, dataset, loss)
+        output = (*output[1:],) if output else output
+    if not _matches(targets.shape, output):
+        raise DataError(
+            f"the targets have the shape {tuple(targets.shape)}, the network's output asks for {_text(output)}",
+            place=place,
+            fix="Give targets of that shape, or a network whose output has the shape of the targets.",
+        )
+
+
+def _require_classes(output: tuple[Size, ...], place: str, dataset: Dataset, loss: Loss) -> None:
+    channels = output[0] if output else None
+    if channels is None:
+        return
+    if dataset.classes is not None and len(dataset.classes) > channels:
+        raise DataError(
+            f"the samples have {len(dataset.classes)} classes, the network's output has {channels}",
+            place=place,
+            fix="Give the network's last layer at least one output for each class.",
+        )
+    weight = loss.weight if isinstance(loss, NegativeLogLikelihood) else None
+    if weight is not None and len(weight) != channels:
+        raise DataError(
+            f"has {len(weight)} numbers, the network's output has {channels} classes",
+            place="loss.weight",
+            fix="Give one for each class.",
+        )
+
+
+def with_classes_checked(stream: Iterator[Batch], dataset: Dataset, model: ir.Model, loss: Loss, place: str) -> Iterator[Batch]:
+    """The batches, each checked for class indices that the network's output does not have; other targets pass.
+
+    Raises:
+        DataError: naming the sample and its class index.
+    """
+    output = _sample_shape(model.graph.outputs[0])
+    channels = output[0] if output else None
+    if not isinstance(loss, NegativeLogLikelihood) or channels is None:
+        yield from stream
+        return
+    for batch in stream:
+        targets = batch.targets
+        if targets is not None:
+            outside = (targets < 0) | (targets >= channels)
+            if loss.ignore_index is not None:
+                outside &= targets != loss.ignore_index
+            if outside.any():
+                first = outside.flatten(1).any(1).nonzero()[0] if outside.dim() > 1 else outside.nonzero()[0]
+                wrong = int(targets[first][outside[first]][0])
+                raise DataError(
+                    f"the target of '{dataset.names[int(batch.indices[first])]}' has the class index {wrong}, "
+                    f"the network's output has {channels} classes",
+                    place=place,
+                    fix=f"Give indices from 0 to {channels - 1}, or set loss.ignore_index.",
+                )
+        yield batch
+
+
+def _sample_shape(value: ir.Value) -> tuple[Size, ...]:
+    """Sizes of a graph input or output without the batch axis; empty if the graph does not say."""
+    if value.shape is None:
+        return ()
+    return tuple(size if isinstance(size, int) else None for size in list(value.shape)[1:])
+
+
+def _matches(shape: torch.Size, wanted: tuple[Size, ...]) -> bool:
+    return not wanted or (len(shape) == len(wanted) and all(w in (None, s) for s, w in zip(shape, wanted, strict=True)))
+
+
+def _text(shape: tuple[Size, ...]) -> str:
+    return "(" + ", ".join("any" if size is None else str(size) for size in shape) + ("," if len(shape) == 1 else "") + ")"

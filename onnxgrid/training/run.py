@@ -1,0 +1,174 @@
+"""One run, from its configuration to its result."""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+from onnxgrid.config import read_config
+from onnxgrid.engines import create_engine, create_predictor
+from onnxgrid.engines.engine import Predict
+from onnxgrid.engines.trainable_graph import TrainableGraph
+from onnxgrid.optimizers import create_optimizer
+from onnxgrid.schedules import learning_rate
+from onnxgrid.training.checkpoints import restore_optimizer, save_checkpoint
+from onnxgrid.training.log import RunLog
+from onnxgrid.training.loop import Evaluation, TrainedBatch, evaluate, train_epoch
+from onnxgrid.training.metrics import accuracy
+from onnxgrid.training.result import EpochResult, TrainingResult
+from onnxgrid.training.result_files import ResultFiles
+from onnxgrid.training.setup import Run, open_run
+
+__all__ = ["Progress", "train"]
+
+
+class Progress(Protocol):
+    """Who wants to know how far a run is; epochs and batches count from 1."""
+
+    def epoch_started(self, epoch: int, epochs: int, batches: int) -> None: ...
+
+    def batch_done(self, batch: int, loss: float) -> None: ...
+
+
+def _no_log(line: str) -> None:
+    pass
+
+
+def train(
+    config: Path | str,
+    *,
+    engine: str | None = None,
+    seed: int | None = None,
+    num_epochs: int | None = None,
+    resume: bool = False,
+    strict: bool = False,
+    overrides: Sequence[str] = (),
+    log: Callable[[str], None] = _no_log,
+    progress: Progress | None = None,
+) -> TrainingResult:
+    """Train, or only evaluate, as a run configuration says.
+
+    Args:
+        config: the configuration's file.
+        engine: "ort" or "torch"; by default "ort" where its training build is installed, else "torch".
+        seed: of initial weights, data order and dropout; by default 0 for the weights and `data.seed` for the others.
+        num_epochs: in place of the configuration's.
+        resume: go on from the newest whole checkpoint in `checkpoints.save`; from the beginning if there is none.
+        strict: what `checkpoints.load` cannot carry over is an error.
+        overrides: `KEY=VALUE` each, replacing values of the configuration.
+        log: receives each line of the run's log.
+        progress: is told of epochs and batches.
+
+    Raises:
+        UserError: if the configuration, the network, a checkpoint or the data cannot be used.
+        WorkFailed: if the training itself fails, as by a loss that is not finite.
+    """
+    settings = read_config(Path(config), overrides)
+    if num_epochs is not None:
+        settings = settings.model_copy(update={"num_epochs": num_epochs})
+    run = open_run(settings, engine, seed, resume=resume, strict=strict, log=RunLog(log))
+    with ExitStack() as stack:
+        files = None
+        if settings.outfile is not None:
+            files = stack.enter_context(ResultFiles(settings.outfile, keep_epochs=run.state.epoch))
+        result = _evaluate_only(run, files) if run.training is None else _Training(run, files, progress).run_epochs()
+    run.log.done()
+    return result
+
+
+class _Training:
+    """The epochs of a run."""
+
+    def __init__(self, run: Run, files: ResultFiles | None, progress: Progress | None) -> None:
+        # RunConfig sees to it that training data come with a loss and an optimizer.
+        assert run.training is not None and run.loss is not None and run.settings.optimizer is not None
+        self._run, self._files, self._progress = run, files, progress
+        self._samples, self._loss, self._settings = run.training, run.loss, run.settings.optimizer
+        self._epochs, self._state = run.settings.num_epochs, run.state
+        graph = TrainableGraph.from_model(run.model, run.place)
+        self._engine = create_engine(run.state.engine, graph, run.loss, seed=run.state.seed)
+        self._optimizer = create_optimizer(self._settings, self._engine.parameters, self._engine.gradients)
+        self._saved = None
+        if run.checkpoint is not None:
+            restore_optimizer(run.checkpoint, self._optimizer)
+            self._saved = run.checkpoint.path.with_suffix(".onnx")
+        self._began = time.perf_counter() - run.state.seconds
+
+    def run_epochs(self) -> TrainingResult:
+        """Train what is left to train."""
+        if self._state.epoch >= self._epochs:
+            self._run.log.write(f"Nothing left to train: {self._state.epoch} of {self._epochs} epochs are done.")
+        results = tuple(self._epoch(epoch) for epoch in range(self._state.epoch + 1, self._epochs + 1))
+        return TrainingResult(self._state.engine, results, None if self._saved is None else str(self._saved))
+
+    def _epoch(self, epoch: int) -> EpochResult:
+        run, state = self._run, self._state
+        rate = self._rate_after(epoch - 1)
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        if self._progress is not None:
+            self._progress.epoch_started(epoch, self._epochs, self._samples.batch_count)
+        batches = self._samples.batches(run.model, self._loss, epoch=epoch, seed=state.seed, shuffle=True)
+        train_loss = train_epoch(
+            self._engine,
+            self._optimizer,
+            batches,
+            first_step=state.step,
+            on_batch=lambda batch: self._batch_done(epoch, batch),
+        )
+        run.log.rule()
+        evaluation = _evaluate(run, epoch, self._engine.predict)
+        step = state.step + self._samples.batch_count
+        self._state = replace(state, epoch=epoch, step=step, seconds=self._seconds())
+        if self._files is not None:
+            self._files.evaluated(epoch, self._state.seconds, evaluation)
+        schedule = self._settings.lr_scheduler
+        if schedule is not None and schedule.verbose and self._rate_after(epoch) != rate:
+            run.log.write(f"Learning rate adjusted to {self._rate_after(epoch):g}")
+        self._save_if_due()
+        return EpochResult(epoch, self._state.seconds, train_loss, evaluation.loss, evaluation.accuracy)
+
+    def _batch_done(self, epoch: int, batch: TrainedBatch) -> None:
+        self._run.log.trained(epoch, self._epochs, self._samples.batch_count, batch)
+        if self._files is not None:
+            self._files.trained(epoch, self._seconds(), batch)
+        if self._progress is not None:
+            self._progress.batch_done(batch.index + 1, batch.loss)
+
+    def _save_if_due(self) -> None:
+        checkpoints, epoch = self._run.settings.checkpoints, self._state.epoch
+        if checkpoints.save is not None and (epoch % checkpoints.interval == 0 or epoch == self._epochs):
+            self._saved = save_checkpoint(checkpoints.save, self._state, self._run.model, self._engine, self._optimizer)
+
+    def _rate_after(self, finished_epochs: int) -> float:
+        return learning_rate(self._settings.learning_rate, self._settings.lr_scheduler, finished_epochs)
+
+    def _seconds(self) -> float:
+        return time.perf_counter() - self._began
+
+
+def _evaluate_only(run: Run, files: ResultFiles | None) -> TrainingResult:
+    began = time.perf_counter()
+    evaluation = _evaluate(run, 1, create_predictor(run.state.engine, run.model, run.place))
+    seconds = time.perf_counter() - began
+    if files is not None:
+        files.evaluated(1, seconds, evaluation)
+    return TrainingResult(run.state.engine, (EpochResult(1, seconds, None, evaluation.loss, evaluation.accuracy),), None)
+
+
+def _evaluate(run: Run, epoch: int, predict: Predict) -> Evaluation:
+    samples, loss = run.test, run.loss
+    if samples is None:
+        return Evaluation(None, None)
+    epochs = run.settings.num_epochs if run.training is not None else 1
+    evaluation = evaluate(
+        predict,
+        loss,
+        accuracy if loss is not None and loss.has_accuracy else None,
+        samples.batches(run.model, loss, epoch=epoch, seed=0, shuffle=False),
+        on_batch=lambda batch: run.log.evaluated(epoch, epochs, samples.batch_count, batch),
+    )
+    run.log.rule()
+    return evaluation

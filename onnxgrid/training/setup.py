@@ -1,0 +1,132 @@
+"""A run's beginning: everything that its configuration names is opened, logged and held against each other before anything is trained."""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import onnx_ir as ir
+
+import onnxgrid
+from onnxgrid.config import CheckpointsConfig, InputPath, RunConfig
+from onnxgrid.data import Batch, Dataset, Split, TargetKind, batch_count, batches, open_dataset
+from onnxgrid.engines import default_engine
+from onnxgrid.errors import ConfigError
+from onnxgrid.inspection import summarize_model
+from onnxgrid.losses import Loss, loss_for
+from onnxgrid.training.checkpoints import Checkpoint, RunState, newest_checkpoint, restore_weights
+from onnxgrid.training.fit import require_fit, with_classes_checked
+from onnxgrid.training.log import RunLog
+from onnxgrid.training.network import load_weights, open_network
+
+__all__ = ["Run", "SampleSet", "open_run"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SampleSet:
+    """A data set that fits the network, and how it is cut into batches."""
+
+    dataset: Dataset
+    path: InputPath
+    batch_size: int
+
+    @property
+    def batch_count(self) -> int:
+        return batch_count(len(self.dataset), self.batch_size)
+
+    def batches(self, model: ir.Model, loss: Loss | None, *, epoch: int, seed: int, shuffle: bool) -> Iterator[Batch]:
+        """One pass over the samples; class indices are checked against the network's output."""
+        stream = batches(self.dataset, self.batch_size, epoch=epoch, seed=seed, shuffle=shuffle)
+        return stream if loss is None else with_classes_checked(stream, self.dataset, model, loss, self.path.given)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a configuration names, opened."""
+
+    settings: RunConfig
+    log: RunLog
+    model: ir.Model
+    place: str
+    """Where the network came from, for errors."""
+    loss: Loss | None
+    training: SampleSet | None
+    test: SampleSet | None
+    checkpoint: Checkpoint | None
+    """What the run goes on from."""
+    state: RunState
+
+
+def open_run(settings: RunConfig, engine: str | None, seed: int | None, *, resume: bool, strict: bool, log: RunLog) -> Run:
+    """The run of a configuration; arguments as of `onnxgrid.train`.
+
+    Raises:
+        UserError: if anything cannot be used.
+    """
+    checkpoint = _to_resume(settings.checkpoints) if resume else None
+    state = _first_state(settings, engine, seed) if checkpoint is None else _resumed_state(checkpoint, engine, seed)
+    log.start(onnxgrid.__version__, "CPU")
+    network = open_network(settings.layers, seed=0 if seed is None else seed)
+    model = network.model
+    log.network(summarize_model(model, network.place))
+    if checkpoint is not None:
+        log.write(f"Resuming after epoch {state.epoch} from file: {checkpoint.path}")
+        model = restore_weights(checkpoint, model)
+    elif settings.checkpoints.load is not None:
+        model = load_weights(model, settings.checkpoints.load, strict=strict, write=log.write)
+    if settings.optimizer is not None:
+        log.optimizer(settings.optimizer)
+    if settings.loss is not None:
+        log.loss(settings.loss)
+    loss = None if settings.loss is None else loss_for(settings.loss)
+    training, test = _open_data(settings, loss, log)
+    for sample_set in (training, test):
+        if sample_set is not None:
+            require_fit(model, network.place, sample_set.dataset, sample_set.path.given, loss)
+    return Run(settings, log, model, network.place, loss, training, test, checkpoint, state)
+
+
+def _to_resume(checkpoints: CheckpointsConfig) -> Checkpoint | None:
+    if checkpoints.save is None:
+        raise ConfigError(
+            "is missing, and --resume needs the folder that holds the checkpoints",
+            place="checkpoints.save",
+            fix="Set checkpoints.save to that folder.",
+        )
+    return newest_checkpoint(checkpoints.save)
+
+
+def _first_state(settings: RunConfig, engine: str | None, seed: int | None) -> RunState:
+    order_seed = settings.data.seed if seed is None else seed
+    return RunState(epoch=0, step=0, seed=order_seed, seconds=0.0, engine=engine or default_engine())
+
+
+def _resumed_state(checkpoint: Checkpoint, engine: str | None, seed: int | None) -> RunState:
+    state = checkpoint.state
+    if seed not in (None, state.seed):
+        raise ConfigError(
+            f"the run was begun with seed {state.seed}, not {seed}",
+            place=str(checkpoint.path),
+            fix=f"Leave --seed out, or give --seed {state.seed}.",
+        )
+    if engine not in (None, state.engine):
+        logger.warning(
+            "the run was begun with the %s engine; with %s its numbers differ in the last digits", state.engine, engine
+        )
+        return replace(state, engine=str(engine))
+    return state
+
+
+def _open_data(settings: RunConfig, loss: Loss | None, log: RunLog) -> tuple[SampleSet | None, SampleSet | None]:
+    data, kind = settings.data, TargetKind.VALUES if loss is None else loss.target_kind
+    training = test = classes = None
+    dataset = open_dataset(data, Split.TRAINING, target_kind=kind, classes=None, log=log.write)
+    if dataset is not None and data.input_path is not None:
+        training, classes = SampleSet(dataset, data.input_path, data.batch_size), dataset.classes
+    dataset = open_dataset(data, Split.TEST, target_kind=kind, classes=classes, log=log.write)
+    if dataset is not None and data.test_input_path is not None:
+        test = SampleSet(dataset, data.test_input_path, data.test_batch_size)
+    sets = (("Training dataset", training), ("Test dataset", test))
+    log.datasets(data.input_type.value, [(heading, s.dataset, s.batch_size) for heading, s in sets if s is not None])
+    return training, test

@@ -1,0 +1,75 @@
+"""Which name of the source stands for which name of the target: the user's renames, in order."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from onnxgrid.errors import TransplantError
+
+__all__ = ["Rename", "layer_of", "rename_all"]
+
+ARROW = "=>"
+
+
+@dataclass(frozen=True)
+class Rename:
+    """Every match of `pattern` in a name becomes `replacement` (as `re.sub`)."""
+
+    pattern: re.Pattern[str]
+    replacement: str
+
+    @classmethod
+    def parse(cls, text: str) -> "Rename":
+        r"""The rename written `REGEX=>REPLACEMENT`, as in `^enc_(\d)\.=>down_\1.`.
+
+        Raises:
+            TransplantError: if it is not so written, or Python's `re` refuses either side.
+        """
+        regex, arrow, replacement = text.rpartition(ARROW)
+        if not arrow or not regex:
+            raise _not_a_rename(f"is not of the form REGEX{ARROW}REPLACEMENT", text)
+        try:
+            pattern = re.compile(regex)
+        except re.error as error:
+            raise _not_a_rename(f"has a regular expression that is wrong: {error}", text) from None
+        try:
+            pattern.sub(replacement, "")  # re checks the template even where nothing matches
+        except (re.error, IndexError) as error:
+            raise _not_a_rename(f"has a replacement that is wrong: {error}", text) from None
+        return cls(pattern, replacement)
+
+    def __str__(self) -> str:
+        return f"{self.pattern.pattern}{ARROW}{self.replacement}"
+
+    def __call__(self, name: str) -> str:
+        return self.pattern.sub(self.replacement, name)
+
+
+def _not_a_rename(problem: str, text: str) -> TransplantError:
+    return TransplantError(problem, place=f"rename '{text}'", fix=r"Write for example '^enc_(\d)\.=>down_\1.'.")
+
+
+def layer_of(name: str) -> str:
+    """The layer in `<layer>.<parameter>`; a name without a dot is its own layer."""
+    return name.rpartition(".")[0] or name
+
+
+def rename_all(names: Iterable[str], renames: Sequence[Rename]) -> dict[str, str]:
+    """Renamed name -> name, in the order of the names.
+
+    Raises:
+        TransplantError: if two names become the same.
+    """
+    renamed: dict[str, str] = {}
+    for name in names:
+        new = name
+        for rename in renames:
+            new = rename(new)
+        if new in renamed:
+            raise TransplantError(
+                f"'{renamed[new]}' and '{name}' of the source would both be '{new}'",
+                place=f"renames {', '.join(repr(str(rename)) for rename in renames)}",
+                fix="Make the regular expressions match fewer names.",
+            )
+        renamed[new] = name
+    return renamed

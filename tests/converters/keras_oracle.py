@@ -1,0 +1,135 @@
+"""A converted network against Keras itself: same weights, same input, same output."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import onnx
+import onnx_ir as ir
+import onnxruntime as ort
+
+import converters
+from converters import axes
+
+RELATIVE_TOLERANCE = 1e-5
+"""Of the largest output, in float32."""
+
+BATCH = 2
+
+PARAMETERS = {
+    "kernel": "weight",
+    "bias": "bias",
+    "gamma": "weight",
+    "beta": "bias",
+    "moving_mean": "running_mean",
+    "moving_variance": "running_var",
+}
+"""Keras' name of a variable -> ours."""
+
+Edit = Callable[[dict[str, Any]], None]
+
+
+def functional(
+    layers: keras.layers.Layer | Sequence[keras.layers.Layer], *shapes: tuple[int | None, ...]
+) -> keras.Model:
+    """A Keras model of one layer, or of several in a row, over inputs of these shapes (without batch)."""
+    row = [layers] if isinstance(layers, keras.layers.Layer) else layers
+    inputs = [keras.Input(shape, name=f"in_{i}") for i, shape in enumerate(shapes)]
+    x = inputs if len(inputs) > 1 else inputs[0]
+    for layer in row:
+        x = layer(x)
+    return keras.Model(inputs if len(inputs) > 1 else inputs[0], x, name="net")
+
+
+def randomize(model: keras.Model, seed: int = 0) -> None:
+    """Give every weight of the model a random value; variances are positive."""
+    random = np.random.default_rng(seed)
+    for variable in model.weights:
+        values = random.standard_normal(variable.shape).astype(np.float32) * 0.5
+        variable.assign(np.abs(values) + 0.1 if "variance" in variable.name else values)
+
+
+def convert_keras(model: keras.Model, folder: Path, edit: Edit | None = None) -> ir.Model:
+    """The ONNX model of a Keras model's JSON, holding the Keras model's weights.
+
+    Args:
+        edit: changes the parsed JSON before it is written, for what Keras itself would not write.
+    """
+    description = json.loads(model.to_json())
+    if edit is not None:
+        edit(description)
+    path = folder / "net.json"
+    path.write_text(json.dumps(description, indent=1))
+    converted = converters.convert(path)
+    put_weights(converted, model)
+    return converted
+
+
+def put_weights(converted: ir.Model, model: keras.Model) -> None:
+    for layer in model.layers:
+        for variable in layer.weights:
+            name = f"{layer.name}.{PARAMETERS[variable.name]}"
+            values = axis_order(variable.shape).to_onnx(np.asarray(variable.value.detach()))
+            initializer = converted.graph.initializers[name]
+            assert initializer.shape == values.shape, name
+            initializer.const_value = ir.Tensor(values, name=name)
+
+
+def axis_order(shape: Sequence[int]) -> axes.AxisOrder:
+    """The axis order of a Keras weight of so many axes."""
+    if len(shape) == 1:
+        return axes.VECTOR
+    return axes.DENSE_KERNEL if len(shape) == 2 else axes.convolution_kernel(len(shape) - 2)
+
+
+def channels_first(array: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(np.moveaxis(array, -1, 1)) if array.ndim > 2 else array
+
+
+def run_onnx(model: ir.Model, *inputs: np.ndarray) -> list[np.ndarray]:
+    """The outputs of an ONNX model in ONNX Runtime, inputs and outputs channels last."""
+    proto = ir.to_proto(model)
+    onnx.checker.check_model(proto, full_check=True)
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    session = ort.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    feeds = {meta.name: channels_first(x) for meta, x in zip(session.get_inputs(), inputs, strict=True)}
+    return [np.moveaxis(y, 1, -1) if y.ndim > 2 else y for y in session.run(None, feeds)]
+
+
+def random_inputs(shapes: Sequence[tuple[int, ...]], seed: int = 1) -> list[np.ndarray]:
+    random = np.random.default_rng(seed)
+    return [2 * random.standard_normal((BATCH, *shape)).astype(np.float32) for shape in shapes]
+
+
+def assert_equals_keras(
+    model: keras.Model, folder: Path, *, edit: Edit | None = None, sizes: Sequence[tuple[int, ...]] | None = None
+) -> ir.Model:
+    """The converted model, once its outputs were found equal to Keras' in value, shape and dtype.
+
+    Args:
+        sizes: of the inputs, without batch, where the model leaves them open.
+    """
+    randomize(model)
+    inputs = random_inputs(sizes or [tuple(x.shape[1:]) for x in model.inputs])
+    expected = model(inputs if len(inputs) > 1 else inputs[0], training=False)
+    converted = convert_keras(model, folder, edit)
+    outputs = run_onnx(converted, *inputs)
+    wanted = [np.asarray(y.detach()) for y in (expected if isinstance(expected, list | tuple) else [expected])]
+    for output, want, value in zip(outputs, wanted, converted.graph.outputs, strict=True):
+        assert output.dtype == want.dtype == np.float32
+        assert output.shape == want.shape
+        np.testing.assert_allclose(output, want, rtol=0, atol=RELATIVE_TOLERANCE * np.abs(want).max())
+        assert_declares(value, channels_first(want).shape)
+    return converted
+
+
+def assert_declares(value: ir.Value, shape: tuple[int, ...]) -> None:
+    """The declared shape of a graph output is the one it has; unknown sizes fit anything."""
+    assert value.shape is not None
+    assert len(value.shape) == len(shape)
+    declared = tuple(size if isinstance(size, int) else None for size in value.shape)
+    assert all(d in (None, s) for d, s in zip(declared, shape, strict=True)), (declared, shape)

@@ -1,0 +1,187 @@
+"""Weights of torch checkpoints: the layouts that are read, and what is refused."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from converters.errors import WeightFileError
+from converters.weights import read_weights
+
+torch = pytest.importorskip("torch", reason="the reader of .pt files needs torch, which converters does not require")
+
+STATE = {"conv.weight": torch.arange(24.0).reshape(3, 2, 4), "conv.bias": torch.tensor([1.0, float("nan"), -0.0])}
+
+LAYOUTS = {
+    "flat": STATE,
+    "under model": {"model": STATE, "optimizer": {"lr": 0.1}, "epoch": 3},
+    "under state_dict": {"state_dict": STATE, "epoch": 3},
+    "our checkpoint": {"format": "onnxgrid-checkpoint", "version": 1, "model": STATE, "optimizer": {}, "epoch": 3},
+    "with torch's batch counter": STATE | {"norm.num_batches_tracked": torch.tensor(7)},
+    "parameters": {name: torch.nn.Parameter(tensor) for name, tensor in STATE.items()},
+    "transposed in memory": {
+        "conv.weight": STATE["conv.weight"].transpose(0, 2).contiguous().transpose(0, 2),
+        "conv.bias": STATE["conv.bias"],
+    },
+}
+
+
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "before torch 1.6"])
+@pytest.mark.parametrize("content", LAYOUTS.values(), ids=LAYOUTS)
+def test_the_state_dict_is_found(content, zipped, tmp_path):
+    path = tmp_path / "a.pt"
+    torch.save(content, path, _use_new_zipfile_serialization=zipped)
+    weights = read_weights(path)
+    assert {name: (w.shape, w.dtype.name) for name, w in weights.items()} == {
+        "conv.weight": ((3, 2, 4), "float32"),
+        "conv.bias": ((3,), "float32"),
+    }
+    for name, weight in weights.items():
+        assert weight.read().tobytes() == STATE[name].numpy().tobytes()
+
+
+TYPES = {
+    "float16": torch.float16,
+    "bfloat16": torch.bfloat16,
+    "float32": torch.float32,
+    "float64": torch.float64,
+    "int64": torch.int64,
+}
+
+
+@pytest.mark.parametrize(("name", "dtype"), TYPES.items(), ids=TYPES)
+def test_each_type_keeps_its_bits(name, dtype, tmp_path):
+    tensor = torch.tensor([[1, 3], [-2, 100]]).to(dtype)
+    torch.save({"a": tensor}, tmp_path / "a.pth")
+    weight = read_weights(tmp_path / "a.pth")["a"]
+    assert weight.dtype.name == name
+    assert weight.read().tobytes() == tensor.contiguous().view(torch.uint8).numpy().tobytes()
+
+
+def test_bytes_are_mapped_not_read(tmp_path):
+    path = tmp_path / "a.pt"
+    torch.save(STATE, path)
+    assert not np.asarray(read_weights(path)["conv.weight"].read()).flags.owndata
+
+
+class RunsCode:
+    def __reduce__(self):
+        return os.mkdir, ("made by a pickle",)
+
+
+DICT_FIX = "Give a state dict, alone or under 'model' or 'state_dict'."
+WHOLE = "is not a whole PyTorch checkpoint that can be read without running code"
+SAVE_STATE = "Give a file written by torch.save(model.state_dict(), path)."
+
+REFUSED = {
+    "code": (
+        {"a": torch.ones(1), "b": RunsCode()},
+        "reading it would run code: posix.mkdir\n  Save the state dict alone: torch.save(model.state_dict(), path).",
+    ),
+    "a module": (
+        torch.nn.ReLU(),
+        "reading it would run code: torch.nn.modules.activation.ReLU\n"
+        "  Save the state dict alone: torch.save(model.state_dict(), path).",
+    ),
+    "a tensor": (
+        torch.ones(1),
+        "holds a Tensor, not a state dict\n  Save the state dict: torch.save(model.state_dict(), path).",
+    ),
+    "nested elsewhere": (
+        {"network": STATE},
+        f"the entry 'network' is a dict, not a named tensor\n  {DICT_FIX}",
+    ),
+    "a number among the tensors": (
+        {"model": STATE | {"step": 3}},
+        f"the entry 'step' is a int, not a named tensor\n  {DICT_FIX}",
+    ),
+    "a name that is no text": (
+        {3: torch.ones(1)},
+        f"the entry 3 is a Tensor, not a named tensor\n  {DICT_FIX}",
+    ),
+}
+
+
+@pytest.mark.parametrize(("content", "message"), REFUSED.values(), ids=REFUSED)
+def test_a_checkpoint_that_is_refused_says_why(content, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "a.pt"
+    torch.save(content, path)
+    with pytest.raises(WeightFileError) as caught:
+        read_weights(path)
+    assert str(caught.value) == f"{path}: {message}"
+    assert not (tmp_path / "made by a pickle").exists()
+
+
+def test_an_old_pickle_that_would_run_code_is_refused_unrun(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "a.pt"
+    torch.save({"b": RunsCode()}, path, _use_new_zipfile_serialization=False)
+    with pytest.raises(WeightFileError) as caught:
+        read_weights(path)
+    assert str(caught.value) == f"{path}: {WHOLE} (UnpicklingError)\n  {SAVE_STATE}"
+    assert not (tmp_path / "made by a pickle").exists()
+
+
+TENSORS_REFUSED = {
+    "sparse": (lambda: torch.eye(2).to_sparse(), "is stored as torch.sparse_coo\n  Save it dense: tensor.to_dense()."),
+    "a type NumPy lacks": (
+        lambda: torch.ones(2).to(torch.float8_e4m3fn),
+        "is of type torch.float8_e4m3fn, which NumPy lacks\n  Save it as float32.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("tensor", "message"), TENSORS_REFUSED.values(), ids=TENSORS_REFUSED)
+def test_a_tensor_that_is_refused_says_why(tensor, message, tmp_path):
+    path = tmp_path / "a.pt"
+    torch.save({"a.weight": tensor()}, path)
+    with pytest.raises(WeightFileError) as caught:
+        read_weights(path)
+    assert str(caught.value) == f"{path}, tensor 'a.weight': {message}"
+
+
+def test_a_torchscript_archive_is_refused(tmp_path):
+    path = tmp_path / "a.pt"
+    with pytest.warns(DeprecationWarning, match="is deprecated"):
+        torch.jit.save(torch.jit.script(torch.nn.ReLU()), str(path))
+    with pytest.raises(WeightFileError) as caught:
+        read_weights(path)
+    assert str(caught.value) == f"{path}: {WHOLE} (RuntimeError)\n  {SAVE_STATE}"
+
+
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "before torch 1.6"])
+def test_a_truncated_file_raises_a_weight_file_error_only(zipped, tmp_path):
+    torch.save(STATE, tmp_path / "whole.pt", _use_new_zipfile_serialization=zipped)
+    whole = (tmp_path / "whole.pt").read_bytes()
+    for length in range(0, len(whole), 7):
+        (tmp_path / "cut.pt").write_bytes(whole[:length])
+        with pytest.raises(WeightFileError):
+            read_weights(tmp_path / "cut.pt")
+
+
+def test_text_in_a_checkpoint_file_is_refused(tmp_path):
+    path = tmp_path / "a.pt"
+    path.write_text("<html>404</html>")
+    with pytest.raises(WeightFileError) as caught:
+        read_weights(path)
+    assert str(caught.value) == f"{path}: {WHOLE} (UnpicklingError)\n  {SAVE_STATE}"
+
+
+def test_without_torch_the_error_names_the_extra(tmp_path):
+    path = tmp_path / "a.pt"
+    torch.save(STATE, path)
+    program = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from pathlib import Path\n"
+        "from converters.errors import WeightFileError\n"
+        "from converters.weights import read_weights\n"
+        "try: read_weights(Path(sys.argv[1]))\n"
+        "except WeightFileError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(path)], check=True, capture_output=True, text=True)
+    assert done.stdout == (
+        f"{path}: reading a PyTorch checkpoint needs torch, which is not installed\n  pip install 'onnxgrid[train]'\n"
+    )

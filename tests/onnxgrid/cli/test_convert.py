@@ -1,0 +1,131 @@
+"""`onnxgrid convert`: where the model goes and what is said about it; what is in it is tested with the converters."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+from click.testing import CliRunner, Result
+
+from onnxgrid.cli.main import cli
+from onnxgrid.zoo.keras_network import KerasNetwork
+
+
+@pytest.fixture
+def network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file of a small network with `PARAMETERS` parameters, in the folder `nets` of the working directory."""
+    net = KerasNetwork("small", (8, 8, 3))
+    x = net.relu(net.conv2d(net.input, "conv", 2, 3), "relu")
+    text = json.dumps(net.to_json(net.dense(net.global_average_pooling2d(x, "average"), "dense", 5)))
+    monkeypatch.chdir(tmp_path)
+    Path("nets").mkdir()
+    Path("nets/small.json").write_text(text)
+    return Path("nets/small.json")
+
+
+def convert(*arguments: Any) -> Result:
+    return CliRunner().invoke(cli, ["convert", *map(str, arguments)])
+
+
+def input_shape(path: Path) -> list[int]:
+    (value,) = onnx.load(path).graph.input
+    return [dim.dim_value for dim in value.type.tensor_type.shape.dim][1:]
+
+
+PARAMETERS = 2 * 3 * 3 * 3 + 2 + 5 * 2 + 5
+
+
+def test_the_model_lands_beside_the_network_and_one_line_says_what_it_holds(network: Path) -> None:
+    result = convert(network)
+    model = onnx.load("nets/small.onnx")
+    nodes, initializers = len(model.graph.node), len(model.graph.initializer)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == f"nets/small.onnx: {nodes} nodes, {initializers} initializers, {PARAMETERS} parameters\n"
+
+
+def test_json_prints_the_same_facts(network: Path) -> None:
+    summary = json.loads(convert(network, "-o", "net.onnx", "--json").stdout)
+    graph = onnx.load("net.onnx").graph
+    assert summary == {
+        "output": "net.onnx",
+        "nodes": len(graph.node),
+        "initializers": len(graph.initializer),
+        "parameters": PARAMETERS,
+    }
+
+
+def test_the_input_shape_can_be_replaced(network: Path) -> None:
+    assert convert(network, "--input-shape", "3,16,24").exit_code == 0
+    assert input_shape(Path("nets/small.onnx")) == [3, 16, 24]
+
+
+def test_the_seed_decides_the_bytes(network: Path) -> None:
+    for seed, name in [("1", "a.onnx"), ("1", "b.onnx"), ("2", "c.onnx")]:
+        convert(network, "--seed", seed, "-o", name)
+    a, b, c = (Path(name).read_bytes() for name in ("a.onnx", "b.onnx", "c.onnx"))
+    assert a == b != c
+
+
+def test_standard_input_and_output_carry_network_and_model(network: Path) -> None:
+    with network.open("rb") as stdin:
+        done = subprocess.run(
+            [sys.executable, "-m", "onnxgrid", "convert", "-", "-o", "-"], stdin=stdin, capture_output=True, check=True
+        )
+    convert(network)
+    assert done.stdout == Path("nets/small.onnx").read_bytes()
+    assert done.stderr.startswith(b"-: ")
+
+
+@pytest.mark.parametrize(
+    "name", sorted(path.name for path in (Path(__file__).parents[3] / "models").glob("digits_*.json"))
+)
+def test_every_network_of_the_models_folder_converts(tmp_path: Path, name: str) -> None:
+    assert convert(Path(__file__).parents[3] / "models" / name, "-o", tmp_path / "net.onnx").exit_code == 0
+    onnx.checker.check_model(tmp_path / "net.onnx", full_check=True)
+
+
+USAGE_ERRORS = {
+    "standard input without an output": (
+        ["-"],
+        "A network from the standard input needs -o, the file to write the model to.",
+    ),
+    "the network as output": (
+        ["nets/small.json", "-o", "nets/small.json"],
+        "nets/small.json is the network itself: give another file with -o.",
+    ),
+    "a shape with a word": (
+        ["nets/small.json", "--input-shape", "3,x,8"],
+        "Invalid value for '--input-shape': '3,x,8' is not a list of positive sizes such as 1,128,128.",
+    ),
+    "a shape with a zero": (
+        ["nets/small.json", "--input-shape", "0,8,8"],
+        "Invalid value for '--input-shape': '0,8,8' is not a list of positive sizes such as 1,128,128.",
+    ),
+    "an absent network": (["absent.json"], "Invalid value for 'NETWORK': File 'absent.json' does not exist."),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), USAGE_ERRORS.values(), ids=USAGE_ERRORS)
+def test_wrong_usage_writes_nothing(network: Path, arguments: list[str], message: str) -> None:
+    before = network.read_bytes()
+    result = convert(*arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.splitlines()[-1] == f"Error: {message}"
+    assert network.read_bytes() == before
+    assert not [*Path().rglob("*.onnx")]
+
+
+def test_a_network_that_is_not_json_is_shown_at_its_line(network: Path) -> None:
+    network.write_text('{"class_name": "Functional"\n "config": {}}')
+    result = convert(network)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == (
+        'Error: nets/small.json:2:2: expected "," or a closing bracket\n'
+        '     "config": {}}\n'
+        "     ^\n"
+        "  If a comma is missing, it belongs at line 1, column 28.\n"
+    )
+    assert not Path("nets/small.onnx").exists()

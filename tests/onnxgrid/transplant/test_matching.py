@@ -1,0 +1,46 @@
+"""Renames as the user writes them."""
+
+import pytest
+
+from onnxgrid.errors import TransplantError
+from onnxgrid.transplant.matching import Rename, rename_all
+
+RENAMES = {
+    "none": ([], "enc_1.weight", "enc_1.weight"),
+    "a prefix": (["^enc=>down"], "enc_1.weight", "down_1.weight"),
+    "a group": ([r"^enc_(\d)\.=>level\1."], "enc_1.weight", "level1.weight"),
+    "removal": (["^module\\.=>"], "module.a.bias", "a.bias"),
+    "in order": (["^a=>b", "^b=>c"], "a.bias", "c.bias"),
+    "the last arrow divides": (["x=>y=>z"], "x=>y.bias", "z.bias"),
+    "no match": (["^dec=>up"], "enc_1.weight", "enc_1.weight"),
+}
+
+
+@pytest.mark.parametrize(("texts", "name", "expected"), RENAMES.values(), ids=RENAMES)
+def test_a_name_is_renamed(texts, name, expected):
+    assert rename_all([name], [Rename.parse(text) for text in texts]) == {expected: name}
+
+
+WRONG = {
+    "enc->down": "is not of the form REGEX=>REPLACEMENT",
+    "=>down": "is not of the form REGEX=>REPLACEMENT",
+    "enc_(=>down": "has a regular expression that is wrong: missing ), unterminated subpattern at position 4",
+    r"enc=>\1": "has a replacement that is wrong: invalid group reference 1 at position 1",
+    r"enc=>\g<level>": "has a replacement that is wrong: unknown group name 'level'",
+}
+
+
+@pytest.mark.parametrize(("text", "problem"), WRONG.items(), ids=WRONG)
+def test_a_rename_that_is_wrong_says_why(text, problem):
+    with pytest.raises(TransplantError) as caught:
+        Rename.parse(text)
+    assert str(caught.value) == f"rename '{text}': {problem}\n  " + r"Write for example '^enc_(\d)\.=>down_\1.'."
+
+
+def test_two_names_that_become_one_are_refused():
+    with pytest.raises(TransplantError) as caught:
+        rename_all(["enc_1.bias", "enc_2.bias"], [Rename.parse(r"_\d=>"), Rename.parse("enc=>down")])
+    assert str(caught.value) == (
+        r"renames '_\\d=>', 'enc=>down': 'enc_1.bias' and 'enc_2.bias' of the source would both be 'down.bias'"
+        "\n  Make the regular expressions match fewer names."
+    )
