@@ -1,7 +1,7 @@
 """What the training loop itself costs: the share of an epoch's time outside the engine's step and the data.
 
-Everything a real run does is done: Adam, the gradient norm, the log lines (into a file), the result files. Prints one table.
-Run: python benchmarks/loop_overhead.py
+Everything a real run does is done: Adam, the gradient norm, the log lines (into a file), the result files. Prints one
+table. Run: python benchmarks/loop_overhead.py
 """
 
 import tempfile

@@ -180,25 +180,18 @@ def _build_call(
     nodes_before = len(graph.nodes)
     result = recipe.entry.convert(recipe.config, inputs, builder)
     if len(graph.nodes) > nodes_before:
-        _rename(result.value, builder.call_name)
+        graph.rename(result.value, builder.call_name)
     return result
 
 
-def _rename(value: ir.Value, name: str) -> None:
-    """Name what a layer gives, and the node that makes it, after the layer: one node is enough for most layers."""
-    node = value.producer()
-    assert node is not None, "a layer that emits nodes returns the output of one"
-    value.name = node.name = name
-
-
 def _add_output(tensor: Tensor, builder: LayerBuilder, graph: GraphBuilder) -> None:
-    """Make a value a graph output named after its layer; by way of a node where it has another name, or is one already."""
+    """Make a value a graph output named after its layer: through a node if it has another name, or is one already."""
     value, name = tensor.value, builder.call_name
     taken = {other.name for other in (*graph.inputs.values(), *graph.outputs)}
     if value.name != name or name in taken:
         value = builder.op("Identity", [value])
         if name not in taken:
-            _rename(value, name)
+            graph.rename(value, name)
     graph.outputs.append(value)
 
 

@@ -72,7 +72,7 @@ def _open(value: Any, file: str) -> _Container:
     class_name = value.get("class_name")
     if class_name is None:
         return _container(_name(value) or UNNAMED, value.get("layers"), value, file)
-    if class_name not in CONTAINERS:
+    if not isinstance(class_name, str) or class_name not in CONTAINERS:
         raise ConversionError(
             f"holds a {class_name!r}, which is not a network of layers",
             place=value.place("class_name"),

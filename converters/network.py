@@ -6,7 +6,6 @@ Nothing here knows a layer's meaning; `converters.layers` does.
 import heapq
 import logging
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 
@@ -179,26 +178,23 @@ def _needed(network: Network, steps: dict[tuple[str, int], Step]) -> dict[tuple[
 
 def _cycle(waiting: dict[tuple[str, int], set[tuple[str, int]]], steps: dict[tuple[str, int], Step]) -> ConversionError:
     """An error that names the layers of one cycle; follows waiting calls backwards until one comes again."""
-    path = [next(iter(waiting))]
+    path = [min(waiting)]
     while path[-1] not in path[:-1]:
         path.append(min(source for source in waiting[path[-1]] if source in waiting))
-    circle = path[path.index(path[-1]) :][::-1]
+    circle = path[path.index(path[-1]) + 1 :][::-1]
+    first = circle.index(min(circle, key=lambda key: steps[key].order))
+    names = [name for name, _number in (*circle[first:], *circle[: first + 1])]
     return ConversionError(
-        "these layers wait for each other: " + " -> ".join(f"'{name}'" for name, _number in circle),
-        place=steps[circle[0]].layer.place,
+        "these layers wait for each other: " + " -> ".join(f"'{name}'" for name in names),
+        place=steps[circle[first]].layer.place,
         fix='Break the circle: change the "inbound_nodes" of one of them.',
     )
 
 
 def _missing(ref: Ref, who: str, names: list[str]) -> ConversionError:
+    close = get_close_matches(ref.layer, names)
     return ConversionError(
         f"{who} '{ref.layer}', and there is no such layer",
         place=ref.place,
-        fix="".join(_suggestions(ref.layer, names)) or "Write the name of a layer of this network.",
+        fix=f"Did you mean {' or '.join(map(repr, close))}?" if close else "Write the name of a layer of this network.",
     )
-
-
-def _suggestions(name: str, names: list[str]) -> Iterator[str]:
-    close = get_close_matches(name, names)
-    if close:
-        yield f"Did you mean {' or '.join(repr(other) for other in close)}?"

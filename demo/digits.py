@@ -1,4 +1,6 @@
-"""The demo's data: scikit-learn's handwritten digits (1797 images of 8x8 pixels), written as image files at 16x16 and 32x32."""
+"""The demo's data: scikit-learn's handwritten digits (1797 images of 8x8 pixels), written as image files at 16x16 and
+32x32.
+"""
 
 from pathlib import Path
 
@@ -10,13 +12,17 @@ SIZES = (16, 32)
 BRIGHTEST = 16
 """The largest pixel value in the data set."""
 NOISE = 0.25
-"""Standard deviation of the noise that the denoising task adds, as a fraction of full brightness; the same at every size."""
+"""Standard deviation of the noise that the denoising task adds, as a fraction of full brightness; the same at every
+size.
+"""
 TEST_EVERY = 5
 """Every fifth image is a test image: 360 of 1797."""
 
 
 def write_digits(folder: Path) -> int:
-    """Write the class folders `digits_SIZE/SPLIT/CLASS/` and the pairs `noisy_SIZE/SPLIT/`, `clean_SIZE/SPLIT/`; return the number of images."""
+    """Write the class folders `digits_SIZE/SPLIT/CLASS/` and the pairs `noisy_SIZE/SPLIT/`, `clean_SIZE/SPLIT/`;
+    return the number of images.
+    """
     digits = load_digits()
     for size in SIZES:
         rng = np.random.default_rng(size)

@@ -1,4 +1,5 @@
-"""`make demo`: the three ways to reuse a coarse network on a finer grid, on real images, with the commands a user would type.
+"""`make demo`: the three ways to reuse a coarse network on a finer grid, on real images, with the commands a user would
+type.
 
 Everything it makes is in `demo_output/`. Run it from the project's folder.
 """
@@ -41,7 +42,10 @@ class Evaluations:
 
     @classmethod
     def of(cls, run: str) -> "Evaluations":
-        rows = [[float(number) for number in line.split()] for line in (OUTPUT / "logs" / f"{run}_test.txt").read_text().splitlines()]
+        rows = [
+            [float(number) for number in line.split()]
+            for line in (OUTPUT / "logs" / f"{run}_test.txt").read_text().splitlines()
+        ]
         return cls([row[1] for row in rows], [row[2] for row in rows], [row[3] for row in rows if len(row) > 3])
 
     def epochs_to(self, accuracy: float) -> int | None:
@@ -68,9 +72,8 @@ def train(run: str, *options: str) -> Evaluations:
             print(line)
     evaluations = Evaluations.of(run)
     accuracy = f", accuracy {evaluations.accuracy[-1]:.3f}" if evaluations.accuracy else ""
-    print(
-        f"   {len(evaluations.loss)} epochs, {time.perf_counter() - began:.0f} s with start-up: test loss {evaluations.loss[-1]:.4f}{accuracy}"
-    )
+    seconds = time.perf_counter() - began
+    print(f"   {len(evaluations.loss)} epochs, {seconds:.0f} s in all: test loss {evaluations.loss[-1]:.4f}{accuracy}")
     return evaluations
 
 
@@ -114,15 +117,22 @@ def convolutional() -> tuple[Evaluations, Evaluations, Evaluations]:
     coarse = train("conv_16")
     print(command("convert", "models/digits_conv_32.json", "-o", "demo_output/conv_32.onnx"), end="")
     source = last_checkpoint("conv_16").with_suffix(".pt")
-    print(command("transplant", str(source), "demo_output/conv_32.onnx", "-o", "demo_output/conv_32_start.onnx"), end="")
+    print(
+        command("transplant", str(source), "demo_output/conv_32.onnx", "-o", "demo_output/conv_32_start.onnx"), end=""
+    )
     before = accuracy_of(OUTPUT / "conv_32_start.onnx", "conv_32")
     transplanted = train("conv_32")
     scratch = train("conv_32_scratch")
     after = transplanted.accuracy[-1]
     needed = scratch.epochs_to(after)
-    print(f"   accuracy at 32x32: {before:.3f} with the 16x16 weights as they are, {transplanted.accuracy[0]:.3f} after one epoch,")
+    first = transplanted.accuracy[0]
+    print(f"   accuracy at 32x32: {before:.3f} with the 16x16 weights as they are, {first:.3f} after one epoch,")
     print(f"   {after:.3f} after {len(transplanted.accuracy)} epochs. From scratch that takes ", end="")
-    print(f"{needed} epochs." if needed else f"more than {len(scratch.accuracy)} epochs (then: {scratch.accuracy[-1]:.3f}).")
+    print(
+        f"{needed} epochs."
+        if needed
+        else f"more than {len(scratch.accuracy)} epochs (then: {scratch.accuracy[-1]:.3f})."
+    )
     return coarse, transplanted, scratch
 
 
@@ -163,7 +173,11 @@ def draw(curves: dict[str, tuple[Evaluations, Evaluations, Evaluations]], path: 
     for axis, (name, (coarse, transplanted, scratch)) in zip(axes[0], curves.items(), strict=True):
         axis.plot(coarse.seconds, coarse.loss, "o:", color="tab:green", label="coarse, 16x16")
         axis.plot(
-            [coarse.seconds[-1] + s for s in transplanted.seconds], transplanted.loss, "o-", color="tab:blue", label="transplanted, 32x32"
+            [coarse.seconds[-1] + s for s in transplanted.seconds],
+            transplanted.loss,
+            "o-",
+            color="tab:blue",
+            label="transplanted, 32x32",
         )
         axis.plot(scratch.seconds, scratch.loss, "s-", color="tab:red", label="from scratch, 32x32")
         axis.set(title=name, xlabel="training time, s", ylabel="test loss", yscale="log")
@@ -176,13 +190,15 @@ def main() -> None:
     began = time.perf_counter()
     shutil.rmtree(OUTPUT, ignore_errors=True)
     (OUTPUT / "logs").mkdir(parents=True)
-    print(f"{write_digits(OUTPUT / 'data')} handwritten digits written to {OUTPUT / 'data'}/ at 16x16 and 32x32, clean and noisy")
+    data = OUTPUT / "data"
+    print(f"{write_digits(data)} handwritten digits written to {data}/ at 16x16 and 32x32, clean and noisy")
     curves = {"classification": convolutional()}
     fixed_size()
     curves["denoising, growing U-Net"] = growing()
     deploy("conv_32")
-    draw(curves, OUTPUT / "loss_against_time.png")
-    print(f"\nPicture of loss against time: {OUTPUT / 'loss_against_time.png'}   ({time.perf_counter() - began:.0f} s in all)")
+    picture = OUTPUT / "loss_against_time.png"
+    draw(curves, picture)
+    print(f"\nPicture of loss against time: {picture}   ({time.perf_counter() - began:.0f} s in all)")
 
 
 if __name__ == "__main__":

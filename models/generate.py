@@ -16,8 +16,8 @@ COARSE, FINE = 16, 32
 
 EPOCHS = {
     "conv_16": 6,
-    "conv_32": 3,
-    "conv_32_scratch": 8,
+    "conv_32": 5,
+    "conv_32_scratch": 10,
     "dense_16": 6,
     "dense_32": 3,
     "dense_32_frozen": 3,

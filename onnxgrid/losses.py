@@ -1,4 +1,5 @@
-"""Loss functions, each defined twice: as ONNX ops for the training graph, and in torch. The tests hold the two together.
+"""Loss functions, each defined twice: as ONNX ops for the training graph, and in torch. The tests hold the two
+together.
 
 Shapes: outputs y are (N, C, s...); targets are class indices (N, s...) for `NegativeLogLikelihood`, else like y.
 """
@@ -15,7 +16,15 @@ import torch.nn.functional as F
 from onnxgrid.config.loss import BCELossConfig, LossConfig, MSELossConfig, NLLLossConfig, Source
 from onnxgrid.data.dataset import TargetKind
 
-__all__ = ["BinaryCrossEntropy", "BinaryCrossEntropyWithLogits", "Loss", "MeanSquaredError", "NegativeLogLikelihood", "OpWriter", "loss_for"]
+__all__ = [
+    "BinaryCrossEntropy",
+    "BinaryCrossEntropyWithLogits",
+    "Loss",
+    "MeanSquaredError",
+    "NegativeLogLikelihood",
+    "OpWriter",
+    "loss_for",
+]
 
 SMALLEST_NORMAL = float(np.finfo(np.float32).tiny)
 """Probabilities below this count as zero: their logarithm is clamped to `LOWEST_LOG`."""
@@ -64,13 +73,17 @@ class Loss(ABC):
         """The loss (0-d), differentiable with respect to y."""
 
     def attached_to(self, output: ir.Value) -> "tuple[Loss, ir.Value]":
-        """The loss to train with and the value of the graph it reads, given the network's output: a loss may prefer an earlier value."""
+        """The loss to train with and the value of the graph it reads, given the network's output: a loss may prefer an
+        earlier value.
+        """
         return self, output
 
 
 @dataclass(frozen=True)
 class NegativeLogLikelihood(Loss):
-    """-sum(w[t] y[t]) / sum(w[t]) over all positions but the ignored; y are log-probabilities, t class indices (torch's NLLLoss)."""
+    """-sum(w[t] y[t]) / sum(w[t]) over all positions but the ignored; y are log-probabilities, t class indices
+    (torch's NLLLoss).
+    """
 
     weight: tuple[float, ...] | None = None
     ignore_index: int | None = None
@@ -107,7 +120,9 @@ class MeanSquaredError(Loss):
 
     def in_onnx(self, write: OpWriter, y: ir.Value, target: ir.Value) -> ir.Value:
         difference = write.op("Sub", y, target)
-        return write.op("ReduceMean", write.op("Mul", difference, difference), keepdims=0)  # Pow's gradient is several passes slower
+        return write.op(
+            "ReduceMean", write.op("Mul", difference, difference), keepdims=0
+        )  # Pow's gradient is several passes slower
 
     def in_torch(self, y: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         return F.mse_loss(y, target)
@@ -115,7 +130,9 @@ class MeanSquaredError(Loss):
 
 @dataclass(frozen=True)
 class BinaryCrossEntropyWithLogits(Loss):
-    """The mean of softplus(x) - x t, in a form that neither overflows nor loses its gradient; y = sigmoid(x) is never computed."""
+    """The mean of softplus(x) - x t, in a form that neither overflows nor loses its gradient; y = sigmoid(x) is never
+    computed.
+    """
 
     def in_onnx(self, write: OpWriter, y: ir.Value, target: ir.Value) -> ir.Value:
         magnitude = write.op("Abs", y)
@@ -133,7 +150,8 @@ class BinaryCrossEntropyWithLogits(Loss):
 class BinaryCrossEntropy(Loss):
     """The mean of -(t log y + (1 - t) log(1 - y)) for probabilities y, each logarithm at least -100.
 
-    Behind a Sigmoid the training graph reads the logits instead: the same value, and a gradient where float32's y is exactly 0 or 1.
+    Behind a Sigmoid the training graph reads the logits instead: the same value, and a gradient where float32's y is
+    exactly 0 or 1.
     """
 
     def in_onnx(self, write: OpWriter, y: ir.Value, target: ir.Value) -> ir.Value:

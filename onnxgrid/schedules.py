@@ -1,4 +1,6 @@
-"""Learning rates as a function of the epoch: no state, so a resumed run has the rates of one that was never interrupted."""
+"""Learning rates as a function of the epoch: no state, so a resumed run has the rates of one that was never
+interrupted.
+"""
 
 from onnxgrid.config.schedule import ExponentialConfig, MultiStepConfig, ScheduleConfig, StepConfig, WarmupConfig
 

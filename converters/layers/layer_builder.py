@@ -19,7 +19,10 @@ from converters.layers.tensor import Layout, Size, Tensor, shown
 from converters.network import Layer
 from converters.roles import CLASS_NAME_KEY, FIXED_KEY, LAYER_KEY, ORDER_KEY, TRAINABLE_KEY
 
-__all__ = ["SPATIAL_NAMES", "GraphBuilder", "LayerBuilder"]
+__all__ = ["BATCH", "SPATIAL_NAMES", "GraphBuilder", "LayerBuilder"]
+
+BATCH = "N"
+"""The name of the batch's size, which is never known."""
 
 SPATIAL_NAMES = {1: ("L",), 2: ("H", "W"), 3: ("D", "H", "W")}
 """Spatial rank -> names of spatial sizes that are not known."""
@@ -57,6 +60,13 @@ class GraphBuilder:
         self._names.add(candidate)
         return candidate
 
+    def rename(self, value: ir.Value, name: str) -> None:
+        """Change the name of a node and its output to one that was kept for it; the old one is free again."""
+        node = value.producer()
+        assert node is not None, "a layer that emits nodes returns the output of one"
+        self._names.discard(str(value.name))
+        value.name = node.name = name
+
     def is_taken(self, name: str) -> bool:
         return name in self._names
 
@@ -90,7 +100,15 @@ class GraphBuilder:
         for output in node.outputs:
             proto = inferred[str(output.name)]
             output.type = ir.serde.deserialize_type_proto_for_type(proto)
-            output.shape = ir.serde.deserialize_type_proto_for_shape(proto)
+            output.shape = _with_batch(ir.serde.deserialize_type_proto_for_shape(proto), inputs)
+
+
+def _with_batch(shape: ir.Shape | None, inputs: Sequence[ir.Value]) -> ir.Shape | None:
+    """The shape with its batch named where inference lost the name (Resize does); no layer here changes the batch."""
+    first = inputs[0].shape
+    if first and shape and first[0] == BATCH and not isinstance(shape[0], int):
+        return ir.Shape([BATCH, *shape[1:]])
+    return shape
 
 
 def _type_proto(value: ir.Value) -> onnx.TypeProto:
@@ -134,7 +152,7 @@ class LayerBuilder:
         # Two inputs may have different unknown sizes, so that one name for both would be a false statement.
         prefix = f"{self.name}_" if self._graph.inputs else ""
         sizes = [prefix + name if size is None else size for size, name in zip(stored, names, strict=False)]
-        value = ir.Value(name=self.call_name, shape=ir.Shape(["N", *sizes]), type=ir.TensorType(ir.DataType.FLOAT))
+        value = ir.Value(name=self.call_name, shape=ir.Shape([BATCH, *sizes]), type=ir.TensorType(ir.DataType.FLOAT))
         self._graph.inputs[self.name] = value
         return Tensor(value, Layout.CHANNELS_FIRST if len(sizes) > 1 else Layout.KERAS)
 
@@ -173,7 +191,7 @@ class LayerBuilder:
         if refusal is not None:
             raise self.error(f"the initializer of '{name}' {refusal}", "Use another initializer.")
 
-        def draw() -> ir.Tensor:
+        def draw() -> ir.TensorProtocol:
             values = axes.to_onnx(initializer.draw(keras_shape, generator(seed, full_name)))
             return ir.Tensor(values, dtype=ir.DataType.FLOAT, name=full_name)
 
@@ -186,7 +204,7 @@ class LayerBuilder:
     def _shared(self, full_name: str, shape: tuple[int, ...]) -> ir.Value:
         value = self._graph.initializers[full_name]
         if value.shape != shape:
-            sizes = f"{shown(tuple(value.shape or ()))} and {shown(shape)}"
+            sizes = f"{shown(Tensor(value, Layout.KERAS).shape)} and {shown(shape)}"
             raise self.error(
                 f"is called on inputs of different sizes: its parameter '{full_name}' would be {sizes}",
                 "Use a layer of its own for each size.",
@@ -264,7 +282,7 @@ class LayerBuilder:
             ConversionError: if not.
         """
         if x.rank != spatial_rank + 2:
-            expected: tuple[Size, ...] = ("N", *SPATIAL_NAMES[spatial_rank], "C")
+            expected: tuple[Size, ...] = (BATCH, *SPATIAL_NAMES[spatial_rank], "C")
             raise self.error(
                 f"takes an input {shown(expected)}, and is given {shown(x.shape)}",
                 "Use the class for that many axes, or change the layers before it.",

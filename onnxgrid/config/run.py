@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, PlainValidator, ValidationInfo
 
+from converters.json_text import JsonArray, JsonObject
 from onnxgrid.config.checkpoints import CheckpointsConfig
 from onnxgrid.config.data import DataConfig
 from onnxgrid.config.loss import LOSSES, LossConfig, NLLLossConfig
@@ -23,13 +24,13 @@ __all__ = ["SECTIONS", "InlineNetwork", "RunConfig", "contradictions"]
 class InlineNetwork:
     """A network written into the configuration: its JSON, which knows its places in the file. Not to be changed."""
 
-    content: list[Any] | dict[str, Any]
+    content: JsonArray | JsonObject
 
 
 def _layers(given: Any, info: ValidationInfo) -> InputPath | InlineNetwork:
     if isinstance(given, InlineNetwork):
         return given
-    if isinstance(given, dict | list):
+    if isinstance(given, JsonArray | JsonObject):
         return InlineNetwork(given)
     if isinstance(given, str | InputPath):
         return find_file(given, info)

@@ -26,7 +26,9 @@ class StoredColumn(Column):
         self.values = values
 
     def take(self, indices: torch.Tensor) -> torch.Tensor:
-        return self.values.index_select(0, indices)
+        # NumPy's gather, on one thread: torch's index_select on two waits for the other thread when a neighbour has its
+        # core, 8 ms instead of 0.03 ms for 64 images of 32 x 32 (measured on 2 shared cores).
+        return torch.from_numpy(self.values.numpy().take(indices.numpy(), axis=0))
 
 
 class FileColumn(Column):

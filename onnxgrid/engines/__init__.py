@@ -1,4 +1,7 @@
-"""Engines: what computes loss and gradients of a network. `create_engine` picks one; the training loop sees only the protocol."""
+"""Engines: what computes loss and gradients of a network.
+
+`create_engine` picks one; the training loop sees only the protocol.
+"""
 
 import importlib.util
 import logging
@@ -51,7 +54,10 @@ def create_engine(name: str, graph: "TrainableGraph", loss: "Loss", *, seed: int
 
 
 def create_predictor(name: str, model: "ir.Model", place: str) -> "Predict":
-    """The network as a function, with its weights as they are, by the engine of this name; raises as `create_engine`."""
+    """The network as a function, with its weights as they are, by the engine of this name.
+
+    Raises as `create_engine`.
+    """
     if name == "torch":
         from onnxgrid.engines.torch_engine import torch_predictor
 

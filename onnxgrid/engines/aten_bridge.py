@@ -1,8 +1,9 @@
-"""ATen nodes in ONNX Runtime call back into Python: tensors cross as DLPack pointers, nothing is copied, no compiler is needed.
+"""ATen nodes in ONNX Runtime call back into Python: tensors cross as DLPack pointers, nothing is copied, no compiler is
+needed.
 
-ONNX Runtime's training wheels hold the op `org.pytorch.aten::ATen` and ask for two C functions to run it. They are ctypes callbacks here.
-An exception must not cross the C boundary: it is kept, the node's outputs are filled with empty tensors, and `failures_raised` raises it after
-the run.
+ONNX Runtime's training wheels hold the op `org.pytorch.aten::ATen` and ask for two C functions to run it. They are
+ctypes callbacks here. An exception must not cross the C boundary: it is kept, the node's outputs are filled with empty
+tensors, and `failures_raised` raises it after the run.
 """
 
 import contextlib
@@ -14,7 +15,7 @@ from typing import Any
 
 import torch
 from onnxruntime.capi import _pybind_state
-from torch.utils.dlpack import from_dlpack, to_dlpack
+from torch.utils import dlpack
 
 from onnxgrid.engines.kernels import KERNELS
 
@@ -34,28 +35,24 @@ _failures: list[BaseException] = []
 
 
 def _tensor_from(managed: int) -> torch.Tensor:
-    tensor: torch.Tensor = from_dlpack(_api.PyCapsule_New(managed, _OWNED, None))
+    tensor: torch.Tensor = dlpack.from_dlpack(_api.PyCapsule_New(managed, _OWNED, None))
     return tensor
 
 
 def _managed_from(tensor: torch.Tensor) -> int:
-    capsule = to_dlpack(tensor.contiguous())  # type: ignore[no-untyped-call]
+    capsule = dlpack.to_dlpack(tensor.contiguous())  # type: ignore[attr-defined]
     managed: int = _api.PyCapsule_GetPointer(capsule, _OWNED)
     _api.PyCapsule_SetName(capsule, _TAKEN)  # ownership moves to ONNX Runtime: the capsule must not free it
     return managed
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _bound(operator: bytes, arguments: bytes) -> Callable[..., tuple[torch.Tensor, ...]]:
     return functools.partial(KERNELS[operator.decode()], **json.loads(arguments))
 
 
-@ctypes.CFUNCTYPE(ctypes.c_bool, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_bool)
-def _is_tensor_argument(operator: bytes, arguments: bytes, index: int, is_input: bool) -> bool:
-    return True  # every input is a tensor: the other arguments travel as JSON in overload_name
-
-
-@ctypes.CFUNCTYPE(
+_IsTensorArgument = ctypes.CFUNCTYPE(ctypes.c_bool, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_bool)
+_Execute = ctypes.CFUNCTYPE(
     None,
     ctypes.c_char_p,
     ctypes.c_char_p,
@@ -64,6 +61,12 @@ def _is_tensor_argument(operator: bytes, arguments: bytes, index: int, is_input:
     ctypes.c_size_t,
     ctypes.POINTER(ctypes.c_void_p),
 )
+
+
+def _is_tensor_argument(operator: bytes, arguments: bytes, index: int, is_input: bool) -> bool:
+    return True  # every input is a tensor: the other arguments travel as JSON in overload_name
+
+
 def _execute(operator: bytes, arguments: bytes, n_inputs: int, inputs: Any, n_outputs: int, outputs: Any) -> None:
     try:
         tensors = [_tensor_from(inputs[i]) for i in range(n_inputs)]
@@ -77,16 +80,22 @@ def _execute(operator: bytes, arguments: bytes, n_inputs: int, inputs: Any, n_ou
             outputs[i] = _managed_from(torch.empty(0))
 
 
+_CALLBACKS = (_IsTensorArgument(_is_tensor_argument), _Execute(_execute))
+"""Kept here as long as the process lives: ONNX Runtime holds their addresses."""
+
+
 @functools.cache
 def install() -> None:
     """Hand the two callbacks to ONNX Runtime, once in a process."""
-    addresses = (str(ctypes.cast(function, ctypes.c_void_p).value) for function in (_is_tensor_argument, _execute))
+    addresses = (str(ctypes.cast(callback, ctypes.c_void_p).value) for callback in _CALLBACKS)
     _pybind_state.register_aten_op_executor(*addresses)
 
 
 @contextlib.contextmanager
 def failures_raised() -> Iterator[None]:
-    """Around a run: an exception of a kernel is raised in place of the run's own, which only follows from the empty outputs."""
+    """Around a run: an exception of a kernel is raised in place of the run's own, which only follows from the empty
+    outputs.
+    """
     _failures.clear()
     try:
         yield

@@ -19,7 +19,8 @@ ALIGNMENT = 16
 class FlatTensors:
     """Named float32 tensors that share one flat tensor, so that one call updates, clips or sums all of them.
 
-    `flat` has shape (size,); `views[name]` is a view of it with the tensor's own shape. The few elements between two views are zero and stay so.
+    `flat` has shape (size,); `views[name]` is a view of it with the tensor's own shape. The few elements between two
+    views are zero and stay so.
     """
 
     def __init__(self, shapes: Mapping[str, tuple[int, ...]], device: torch.device) -> None:
@@ -62,8 +63,9 @@ class StepResult:
 class Engine(Protocol):
     """Forward, loss and backward of one network.
 
-    `parameters` are the trainable weights and `gradients` their gradients, laid out alike; `statistics` are the running statistics of
-    batch normalization. The engine reads `parameters` and `statistics` in place: whoever writes into them changes the network.
+    `parameters` are the trainable weights and `gradients` their gradients, laid out alike; `statistics` are the running
+    statistics of batch normalization. The engine reads `parameters` and `statistics` in place: whoever writes into them
+    changes the network.
     """
 
     name: str
@@ -77,7 +79,8 @@ class Engine(Protocol):
         Args:
             inputs: (N, C, ...), float32.
             targets: as the loss wants them.
-            number: the step's number in the whole run, from 0. Dropout masks are a function of the seed and this number.
+            number: the step's number in the whole run, from 0. Dropout masks are a function of the seed and this
+                number.
         """
 
     def predict(self, inputs: torch.Tensor) -> torch.Tensor:

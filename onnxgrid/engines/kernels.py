@@ -1,4 +1,5 @@
-"""Functions that ATen nodes of a training graph run: `KERNELS[operator](*tensors, **arguments)` gives the node's outputs.
+"""Functions that ATen nodes of a training graph run: `KERNELS[operator](*tensors, **arguments)` gives the node's
+outputs.
 
 The torch engine calls them directly; the ort engine through `onnxgrid.engines.aten_bridge`.
 """
@@ -49,12 +50,21 @@ def conv_backward(
     groups: int,
     wanted: Sequence[bool],
 ) -> tuple[torch.Tensor, ...]:
-    """Those of the gradients (dx, dw, db) of a (transposed) convolution that are wanted. Padding is the same at both ends."""
+    """Those of the gradients (dx, dw, db) of a (transposed) convolution that are wanted.
+
+    Padding is the same at both ends.
+    """
     bias_sizes = [w.shape[1] * groups if transposed else w.shape[0]] if wanted[2] else None
     gradients = torch.ops.aten.convolution_backward(
         dy, x, w, bias_sizes, stride, padding, dilation, transposed, output_padding, groups, wanted
     )
     return tuple(g for g, want in zip(gradients, wanted, strict=True) if want)
+
+
+@kernel
+def relu_backward(dy: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """dy where the output y of a Relu is positive, else 0."""
+    return (torch.ops.aten.threshold_backward(dy, y, 0),)
 
 
 @kernel

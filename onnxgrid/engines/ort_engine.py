@@ -23,7 +23,8 @@ NUMPY_TYPES = {torch.float32: np.float32, torch.int64: np.int64}
 class OrtEngine:
     """See `onnxgrid.engines.engine.Engine`. Runs on the CPU, with as many threads as torch.
 
-    ONNX Runtime reads parameters and statistics and writes gradients where they lie (IOBinding by address): a step copies none of them.
+    ONNX Runtime reads parameters and statistics and writes gradients where they lie (IOBinding by address): a step
+    copies none of them.
     """
 
     name = "ort"
@@ -65,7 +66,11 @@ class OrtEngine:
         binding = session.io_binding()
         binding.bind_output(self._output_name, "cpu")  # the first to be bound, so the first of get_outputs()
         wanted = {value.name for value in session.get_inputs()}
-        for name, view in {**self.parameters.views, **self.statistics.views, SEED_AND_STEP: self._seed_and_step}.items():
+        for name, view in {
+            **self.parameters.views,
+            **self.statistics.views,
+            SEED_AND_STEP: self._seed_and_step,
+        }.items():
             if name in wanted:
                 _bind_input(binding, name, view)
         return binding

@@ -1,4 +1,7 @@
-"""The second engine: the same ONNX graph in torch. The oracle of the ort engine, and the one that runs where ONNX Runtime's does not."""
+"""The second engine: the same ONNX graph in torch.
+
+The oracle of the ort engine, and the one that runs where ONNX Runtime's does not.
+"""
 
 import onnx_ir as ir
 import torch

@@ -1,8 +1,9 @@
-"""ONNX ops in torch: one function per op. The torch engine runs networks with them; the ort engine takes missing gradients from them.
+"""ONNX ops in torch: one function per op. The torch engine runs networks with them; the ort engine takes missing
+gradients from them.
 
-A function takes the node's inputs as positional tensors (None where an optional one is left out) and the node's attributes as keyword
-arguments with ONNX's names and defaults, and returns the output tensor, or a tuple of them. Each is differentiable by torch's autograd.
-Source of semantics: the ONNX operator specification, opset 17.
+A function takes the node's inputs as positional tensors (None where an optional one is left out) and the node's
+attributes as keyword arguments with ONNX's names and defaults, and returns the output tensor, or a tuple of them. Each
+is differentiable by torch's autograd. Source of semantics: the ONNX operator specification, opset 17.
 """
 
 import functools
@@ -35,9 +36,13 @@ def torch_op(*op_types: str, domain: str = "") -> Callable[[TorchFunction], Torc
 
 
 def bind_attributes(domain: str, op_type: str, attributes: Mapping[str, Any]) -> TorchFunction:
-    """The op's function with a node's attributes filled in, or KeyError for an unknown op, TypeError for an unknown attribute."""
+    """The op's function with a node's attributes filled in, or KeyError for an unknown op, TypeError for an unknown
+    attribute.
+    """
     function = TORCH_OPS[domain, op_type]
-    known = [p.name for p in inspect.signature(function).parameters.values() if p.kind is inspect.Parameter.KEYWORD_ONLY]
+    known = [
+        p.name for p in inspect.signature(function).parameters.values() if p.kind is inspect.Parameter.KEYWORD_ONLY
+    ]
     unknown = sorted(attributes.keys() - set(known))
     if unknown:
         raise TypeError(f"{op_type} has attributes {unknown}; known are {known}")
@@ -53,7 +58,9 @@ def _torch_pads(begin: Sequence[int], end: Sequence[int]) -> list[int]:
     return [amount for pair in zip(reversed(begin), reversed(end), strict=True) for amount in pair]
 
 
-def _same_pads(sizes: Sequence[int], kernel: Sequence[int], strides: Sequence[int], upper: bool) -> tuple[list[int], list[int]]:
+def _same_pads(
+    sizes: Sequence[int], kernel: Sequence[int], strides: Sequence[int], upper: bool
+) -> tuple[list[int], list[int]]:
     begin, end = [], []
     for size, extent, stride in zip(sizes, kernel, strides, strict=True):
         total = max((-(-size // stride) - 1) * stride + extent - size, 0)
@@ -168,7 +175,8 @@ def resize(
 ) -> torch.Tensor:
     """x (N, C, s...) -> (N, C, s'...), enlarged by whole factors: nearest (asymmetric, floor) or linear (half_pixel).
 
-    The last three attributes concern other modes; ONNX Runtime writes their defaults into every node. Raises ValueError for the other modes of ONNX Resize.
+    The last three attributes concern other modes; ONNX Runtime writes their defaults into every node. Raises ValueError
+    for the other modes of ONNX Resize.
     """
     spatial = list(x.shape[2:])
     if sizes is not None:
@@ -181,7 +189,9 @@ def resize(
     if (mode, coordinate_transformation_mode) == ("linear", "half_pixel"):
         kinds = {1: "linear", 2: "bilinear", 3: "trilinear"}
         return F.interpolate(x, size=target, mode=kinds[len(spatial)], align_corners=False)
-    raise ValueError(f"Resize with {mode=}, {coordinate_transformation_mode=}, {nearest_mode=} has no torch counterpart here")
+    raise ValueError(
+        f"Resize with {mode=}, {coordinate_transformation_mode=}, {nearest_mode=} has no torch counterpart here"
+    )
 
 
 @torch_op("BatchNormalization")
@@ -196,7 +206,9 @@ def batch_normalization(
     momentum: float = 0.9,
     training_mode: int = 0,
 ) -> Any:
-    """x (N, C, ...) -> y, and in training mode (y, running mean, running variance), with the batch's population variance."""
+    """x (N, C, ...) -> y, and in training mode (y, running mean, running variance), with the batch's population
+    variance.
+    """
     if not training_mode:
         return F.batch_norm(x, mean, var, scale, bias, False, 0.0, epsilon)
     y, batch_mean, inverse_deviation = torch.native_batch_norm(x, scale, bias, None, None, True, 0.0, epsilon)
@@ -213,8 +225,8 @@ def gemm(
     *,
     alpha: float = 1.0,
     beta: float = 1.0,
-    transA: int = 0,  # noqa: N803 - ONNX's spelling
-    transB: int = 0,  # noqa: N803
+    transA: int = 0,
+    transB: int = 0,
 ) -> torch.Tensor:
     """alpha * a' @ b' + beta * c, all of rank 2."""
     a, b = a.t() if transA else a, b.t() if transB else b
@@ -297,7 +309,9 @@ def log_softmax(x: torch.Tensor, *, axis: int = -1) -> torch.Tensor:
 
 
 @torch_op("Dropout")
-def dropout(x: torch.Tensor, ratio: torch.Tensor | None = None, training_mode: torch.Tensor | None = None, *, seed: int = 0) -> torch.Tensor:
+def dropout(
+    x: torch.Tensor, ratio: torch.Tensor | None = None, training_mode: torch.Tensor | None = None, *, seed: int = 0
+) -> torch.Tensor:
     """x: in training graphs a multiplication with a mask stands in its place."""
     return x
 
@@ -306,7 +320,7 @@ def _without_attributes(function: TorchFunction) -> TorchFunction:
     return lambda *inputs: function(*inputs)  # torch's builtins have no signature to check attributes against
 
 
-for _op_type, _function in {
+_BUILTINS: dict[str, TorchFunction] = {
     "Relu": torch.relu,
     "Sigmoid": torch.sigmoid,
     "Tanh": torch.tanh,
@@ -318,7 +332,8 @@ for _op_type, _function in {
     "Where": torch.where,
     "Less": torch.lt,
     "GreaterOrEqual": torch.ge,
-}.items():
+}
+for _op_type, _function in _BUILTINS.items():
     torch_op(_op_type)(_without_attributes(_function))
 
 

@@ -1,4 +1,6 @@
-"""An ONNX graph turned into a list of torch calls: names are resolved, attributes bound and constants loaded once, not in every step."""
+"""An ONNX graph turned into a list of torch calls: names are resolved, attributes bound and constants loaded once, not
+in every step.
+"""
 
 import functools
 import json
@@ -14,7 +16,7 @@ from onnxgrid.engines.torch_ops import TORCH_OPS, bind_attributes
 from onnxgrid.engines.training_mode import ATEN_DOMAIN
 from onnxgrid.errors import ConfigError
 
-__all__ = ["TorchProgram"]
+__all__ = ["TorchProgram", "require_known_ops"]
 
 
 @dataclass(frozen=True)
@@ -28,20 +30,26 @@ class _Call:
 
 
 class TorchProgram:
-    """A graph as torch calls. `program(values)` takes {graph input or weight: tensor} and gives the wanted values in order."""
+    """A graph as torch calls.
 
-    def __init__(self, model: ir.Model, wanted: Sequence[ir.Value], weights: Sequence[str], device: torch.device, place: str) -> None:
+    `program(values)` takes {graph input or weight: tensor} and gives the wanted values in order.
+    """
+
+    def __init__(
+        self, model: ir.Model, wanted: Sequence[ir.Value], weights: Sequence[str], device: torch.device, place: str
+    ) -> None:
         """Translate a graph.
 
         Args:
             wanted: values of the graph to compute.
-            weights: initializers that the caller passes in every call, as it passes the graph inputs; the others are constants.
+            weights: initializers that the caller passes in every call, as it passes the graph inputs; the others are
+                constants.
 
         Raises:
             ConfigError: naming every node whose op or attribute has no torch counterpart.
         """
         graph = model.graph
-        _require_known_ops(graph, place)
+        require_known_ops(graph, place)
         self._slots: dict[str, int] = {}
         self._constants: dict[int, torch.Tensor] = {}
         for value in graph.inputs:
@@ -59,7 +67,11 @@ class TorchProgram:
                 _function(node),
                 tuple(None if value is None else self._slot(value) for value in node.inputs),
                 tuple(self._slot(value) for value in node.outputs),
-                tuple(self._slot(v) for v in dict.fromkeys(node.inputs) if v is not None and last[v] == i and v not in kept),
+                tuple(
+                    self._slot(v)
+                    for v in dict.fromkeys(node.inputs)
+                    if v is not None and last[v] == i and v not in kept
+                ),
             )
             for i, node in enumerate(nodes)
         ]
@@ -70,9 +82,8 @@ class TorchProgram:
         for slot, constant in self._constants.items():
             memory[slot] = constant
         for name, tensor in values.items():
-            slot = self._slots.get(name)
-            if slot is not None:
-                memory[slot] = tensor
+            if name in self._slots:
+                memory[self._slots[name]] = tensor
         for call in self._calls:
             result = call.function(*[None if slot is None else memory[slot] for slot in call.inputs])
             if isinstance(result, tuple):
@@ -100,7 +111,10 @@ def _attributes(node: ir.Node) -> dict[str, Any]:
     return {name: attribute.value for name, attribute in node.attributes.items()}
 
 
-def _require_known_ops(graph: ir.Graph, place: str) -> None:
+def require_known_ops(graph: ir.Graph, place: str) -> None:
+    """Nothing, if every node of the graph has a torch counterpart; else ConfigError, naming each that has none and
+    what it lacks.
+    """
     problems: list[str] = []
     for node in graph:
         if node.domain == ATEN_DOMAIN:
@@ -114,4 +128,8 @@ def _require_known_ops(graph: ir.Graph, place: str) -> None:
             problems.append(f"node '{node.name}': {error}")
     if problems:
         known = ", ".join(sorted(op_type for _, op_type in TORCH_OPS))
-        raise ConfigError("\n  ".join(["the network has ops that cannot be trained", *problems]), place=place, fix=f"Known ops: {known}.")
+        raise ConfigError(
+            "\n  ".join(["the network has ops that cannot be trained", *problems]),
+            place=place,
+            fix=f"Known ops: {known}.",
+        )

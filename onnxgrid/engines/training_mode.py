@@ -1,10 +1,11 @@
 """Pass: an inference graph becomes the graph that is trained. Both engines start from its result.
 
-* BatchNormalization of a trained layer uses the batch's mean and population variance, and gives the updated running statistics as two
-  further graph outputs, `UPDATED + <statistic>`. One of a frozen layer becomes the affine map that it is (Keras: a frozen layer runs on
-  its running statistics).
-* Dropout becomes a multiplication with a mask. The mask comes from `dropout_mask`, a function of the run's seed, the step's number and
-  the node's name: no state to save, so a resumed run draws the masks that an uninterrupted one would have drawn.
+* BatchNormalization of a trained layer uses the batch's mean and population variance, and gives the updated running
+  statistics as two further graph outputs, `UPDATED + <statistic>`. One of a frozen layer becomes the affine map that it
+  is (Keras: a frozen layer runs on its running statistics).
+* Dropout becomes a multiplication with a mask. The mask comes from `dropout_mask`, a function of the run's seed, the
+  step's number and the node's name: no state to save, so a resumed run draws the masks that an uninterrupted one would
+  have drawn.
 """
 
 import json
@@ -16,7 +17,9 @@ import onnx_ir as ir
 __all__ = ["ATEN_DOMAIN", "SEED_AND_STEP", "UPDATED", "enter_training_mode"]
 
 ATEN_DOMAIN = "org.pytorch.aten"
-"""Nodes of this domain run a function of `onnxgrid.engines.kernels`: attribute `operator` names it, `overload_name` holds its arguments."""
+"""Nodes of this domain run a function of `onnxgrid.engines.kernels`: attribute `operator` names it, `overload_name`
+holds its arguments.
+"""
 
 SEED_AND_STEP = "onnxgrid/seed_and_step"
 """Graph input, int64 (2,): the run's seed and the step's number. Present only if something in the graph is random."""
@@ -53,14 +56,17 @@ def _normalize_by_batch(graph: ir.Graph, node: ir.Node) -> None:
 
 def _normalize_by_constants(graph: ir.Graph, node: ir.Node) -> None:
     x, weight, bias, mean, variance = node.inputs
-    assert x is not None and x.shape is not None
+    assert x is not None
+    assert x.shape is not None
     epsilon = node.attributes.get_float("epsilon", 1e-5)
     per_channel = [1, -1] + [1] * (len(x.shape) - 2)
     scale = _constant(weight) / np.sqrt(_constant(variance) + np.float32(epsilon))
     shift = _constant(bias) - _constant(mean) * scale
     made = {}
     for what, array in (("scale", scale), ("shift", shift)):
-        made[what] = ir.Value(name=f"{node.name}/{what}", const_value=ir.tensor(array.reshape(per_channel), name=f"{node.name}/{what}"))
+        made[what] = ir.Value(
+            name=f"{node.name}/{what}", const_value=ir.tensor(array.reshape(per_channel), name=f"{node.name}/{what}")
+        )
         graph.register_initializer(made[what])
     multiply = ir.node("Mul", [x, made["scale"]], name=f"{node.name}/multiply")
     _replace(graph, node, [multiply, ir.node("Add", [multiply.outputs[0], made["shift"]], name=node.name)])
@@ -68,7 +74,8 @@ def _normalize_by_constants(graph: ir.Graph, node: ir.Node) -> None:
 
 
 def _constant(value: ir.Value | None) -> np.ndarray:
-    assert value is not None and value.const_value is not None
+    assert value is not None
+    assert value.const_value is not None
     return value.const_value.numpy()
 
 

@@ -1,14 +1,15 @@
 """Checkpoints: `model_checkpoint_N.onnx`, deployable as it is, and `model_checkpoint_N.pt`, from which a run goes on.
 
-Each file appears whole or not at all; the `.pt` is written last, so a pair that is complete in name is complete in fact.
+Each file appears whole or not at all; the `.pt` is written last, so a pair that is complete in name is complete in
+fact.
 """
 
 import logging
 import pickle
 import re
 import zipfile
-from dataclasses import dataclass, fields
 from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RunState:
-    """Where a run stands after an epoch. Data order and dropout masks are functions of these numbers, so nothing else is random."""
+    """Where a run stands after an epoch.
+
+    Data order and dropout masks are functions of these numbers, so nothing else is random.
+    """
 
     epoch: int
     """Finished epochs."""
@@ -42,8 +46,13 @@ class RunState:
     engine: str
 
 
-def save_checkpoint(folder: Path, state: RunState, model: ir.Model, engine: Engine, optimizer: torch.optim.Optimizer) -> Path:
-    """Write the pair for a state and return the path of its `.onnx` file. `model` gives the graph, the engine the values."""
+def save_checkpoint(
+    folder: Path, state: RunState, model: ir.Model, engine: Engine, optimizer: torch.optim.Optimizer
+) -> Path:
+    """Write the pair for a state and return the path of its `.onnx` file.
+
+    `model` gives the graph, the engine the values.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     trained = write_initializers(model, {**engine.parameters.arrays(), **engine.statistics.arrays()})
     onnx_path = folder / f"model_checkpoint_{state.epoch}.onnx"
@@ -51,7 +60,10 @@ def save_checkpoint(folder: Path, state: RunState, model: ir.Model, engine: Engi
     content = {
         "format": FORMAT,
         "version": VERSION,
-        "model": {name: torch.from_numpy(weight.read().copy()) for name, weight in initializer_weights(trained, str(onnx_path)).items()},
+        "model": {
+            name: torch.from_numpy(weight.read().copy())
+            for name, weight in initializer_weights(trained, str(onnx_path)).items()
+        },
         "optimizer": optimizer.state_dict(),
         **vars(state),
     }
@@ -71,7 +83,10 @@ class Checkpoint:
 
 
 def newest_checkpoint(folder: Path) -> Checkpoint | None:
-    """The newest whole pair in a folder, or None. An older pair is taken, with a warning, where a newer one is damaged."""
+    """The newest whole pair in a folder, or None.
+
+    An older pair is taken, with a warning, where a newer one is damaged.
+    """
     numbered = {}
     for path in folder.glob("model_checkpoint_*.pt"):
         match = re.fullmatch(r"model_checkpoint_(\d+)\.pt", path.name)
@@ -80,8 +95,18 @@ def newest_checkpoint(folder: Path) -> Checkpoint | None:
     for _, path in sorted(numbered.items(), reverse=True):
         try:
             return _read(path)
-        except (OSError, RuntimeError, EOFError, KeyError, TypeError, zipfile.BadZipFile, pickle.UnpicklingError) as error:
-            logger.warning("%s is not a whole checkpoint (%s); looking for an older one.", path, str(error).splitlines()[0])
+        except (
+            OSError,
+            RuntimeError,
+            EOFError,
+            KeyError,
+            TypeError,
+            zipfile.BadZipFile,
+            pickle.UnpicklingError,
+        ) as error:
+            logger.warning(
+                "%s is not a whole checkpoint (%s); looking for an older one.", path, str(error).splitlines()[0]
+            )
     return None
 
 
@@ -110,7 +135,7 @@ def restore_weights(checkpoint: Checkpoint, model: ir.Model) -> ir.Model:
         raise ConfigError(
             "\n  ".join(["the checkpoint is not of this network", *different]),
             place=str(checkpoint.path),
-            fix="Resume with the network the run began with; to carry weights to another network, use checkpoints.load.",
+            fix="Resume with the network the run began with; checkpoints.load carries weights to another.",
         )
     return write_initializers(model, {name: tensor.numpy() for name, tensor in checkpoint.model.items()})
 

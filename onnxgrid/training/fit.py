@@ -30,7 +30,7 @@ def require_fit(model: ir.Model, network_place: str, dataset: Dataset, data_plac
     wanted = _sample_shape(model.graph.inputs[0])
     if not _matches(inputs.shape, wanted):
         raise DataError(
-            f"the samples have the shape {tuple(inputs.shape)}, the network's input is {_text(wanted)} (channels first)",
+            f"the samples have the shape {tuple(inputs.shape)}, the network's input {_text(wanted)} (channels first)",
             place=place,
             fix="Give data of that size, or change the input shape of the network.",
         )
@@ -67,7 +67,9 @@ def _require_classes(output: tuple[Size, ...], place: str, dataset: Dataset, los
         )
 
 
-def with_classes_checked(stream: Iterator[Batch], dataset: Dataset, model: ir.Model, loss: Loss, place: str) -> Iterator[Batch]:
+def with_classes_checked(
+    stream: Iterator[Batch], dataset: Dataset, model: ir.Model, loss: Loss, place: str
+) -> Iterator[Batch]:
     """The batches, each checked for class indices that the network's output does not have; other targets pass.
 
     Raises:
@@ -108,4 +110,6 @@ def _matches(shape: torch.Size, wanted: tuple[Size, ...]) -> bool:
 
 
 def _text(shape: tuple[Size, ...]) -> str:
-    return "(" + ", ".join("any" if size is None else str(size) for size in shape) + ("," if len(shape) == 1 else "") + ")"
+    return (
+        "(" + ", ".join("any" if size is None else str(size) for size in shape) + ("," if len(shape) == 1 else "") + ")"
+    )

@@ -1,7 +1,7 @@
 """The console log of a run, line for line as the reference program's documentation shows it.
 
-Blocks between rules of 45 dashes; labels padded to a fixed width; numbers with six significant digits. Lines go to a callback: this module
-neither prints nor formats time stamps.
+Blocks between rules of 45 dashes; labels padded to a fixed width; numbers with six significant digits. Lines go to a
+callback: this module neither prints nor formats time stamps.
 """
 
 from collections.abc import Callable, Sequence
@@ -74,7 +74,9 @@ class RunLog:
         self.rule()
 
     def datasets(self, kind: str, sets: Sequence[tuple[str, Dataset, int]]) -> None:
-        """The data-set block: the type of the inputs, and each set with its heading ("Training dataset") and batch size."""
+        """The data-set block: the type of the inputs, and each set with its heading ("Training dataset") and batch
+        size.
+        """
         self.write(titled_rule("Dataset"))
         for heading, dataset, batch_size in sets:
             self.write(f"{heading}:")

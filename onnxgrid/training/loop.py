@@ -1,4 +1,7 @@
-"""The training loop: it moves batches to an engine, gradients to an optimizer and numbers to whoever listens. Nothing else happens here."""
+"""The training loop: it moves batches to an engine, gradients to an optimizer and numbers to whoever listens.
+
+Nothing else happens here.
+"""
 
 import math
 import time
@@ -30,7 +33,10 @@ class TrainedBatch:
 
 @dataclass(frozen=True)
 class EvaluatedBatch:
-    """One evaluated batch. `loss` is the batch's, `accuracy` the running mean over the samples so far; None where there is none."""
+    """One evaluated batch.
+
+    `loss` is the batch's, `accuracy` the running mean over the samples so far; None where there is none.
+    """
 
     index: int
     loss: float | None
@@ -66,6 +72,7 @@ def train_epoch(
     began = time.perf_counter()
     for index, batch in enumerate(batches):
         arrived = time.perf_counter()
+        assert batch.targets is not None  # the configuration lets no training set pass without targets
         result = engine.step(batch.inputs, batch.targets, number=first_step + index)
         loss = result.loss.item()
         if not math.isfinite(loss):

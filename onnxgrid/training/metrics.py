@@ -9,8 +9,9 @@ def accuracy(outputs: torch.Tensor, targets: torch.Tensor) -> float:
     """The share of right answers of a batch.
 
     * Class indices (N,) and outputs (N, C): the fraction whose argmax is the index.
-    * Class indices (N, s...) and outputs (N, C, s...), or masks like the outputs: the Dice coefficient 2|P and T| / (|P| + |T|) of the
-      hard prediction (argmax over the classes; at least 0.5 for a single channel), averaged over the classes that occur.
+    * Class indices (N, s...) and outputs (N, C, s...), or masks like the outputs: the Dice coefficient 2|P and T| /
+      (|P| + |T|) of the hard prediction (argmax over the classes; at least 0.5 for a single channel), averaged over the
+      classes that occur.
     """
     if targets.dtype == torch.int64:
         predicted = outputs.argmax(dim=1)

@@ -27,7 +27,8 @@ class OpenedNetwork:
 
 
 def open_network(layers: InputPath | InlineNetwork, *, seed: int) -> OpenedNetwork:
-    """The model that the key `layers` names: a network JSON, converted with initial weights by `seed`, or an `.onnx` model as it is.
+    """The model that the key `layers` names: a network JSON, converted with initial weights by `seed`, or an `.onnx`
+    model as it is.
 
     Raises:
         UserError: if it cannot be converted or opened.

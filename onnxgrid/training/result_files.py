@@ -1,4 +1,5 @@
-"""The two result files of a run: `<stem>_train<ext>` and `<stem>_test<ext>`, numbers only, one line per batch and per evaluation.
+"""The two result files of a run: `<stem>_train<ext>` and `<stem>_test<ext>`, numbers only, one line per batch and per
+evaluation.
 
     train: epoch batch seconds loss gradient-norm
     test:  epoch seconds loss [accuracy]
@@ -38,7 +39,11 @@ class ResultFiles:
 
     def trained(self, epoch: int, seconds: float, batch: TrainedBatch) -> None:
         """Write one training line; epoch and batch count from 1, seconds from the start of training."""
-        print(f"{epoch:d} {batch.index + 1:d} {seconds:.3f} {batch.loss:.6f} {batch.gradient_norm:.6f}", file=self._train, flush=True)
+        print(
+            f"{epoch:d} {batch.index + 1:d} {seconds:.3f} {batch.loss:.6f} {batch.gradient_norm:.6f}",
+            file=self._train,
+            flush=True,
+        )
 
     def evaluated(self, epoch: int, seconds: float, evaluation: Evaluation) -> None:
         """Write one evaluation line, unless nothing was measured."""

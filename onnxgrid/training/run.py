@@ -83,7 +83,9 @@ class _Training:
 
     def __init__(self, run: Run, files: ResultFiles | None, progress: Progress | None) -> None:
         # RunConfig sees to it that training data come with a loss and an optimizer.
-        assert run.training is not None and run.loss is not None and run.settings.optimizer is not None
+        assert run.training is not None
+        assert run.loss is not None
+        assert run.settings.optimizer is not None
         self._run, self._files, self._progress = run, files, progress
         self._samples, self._loss, self._settings = run.training, run.loss, run.settings.optimizer
         self._epochs, self._state = run.settings.num_epochs, run.state
@@ -155,7 +157,9 @@ def _evaluate_only(run: Run, files: ResultFiles | None) -> TrainingResult:
     seconds = time.perf_counter() - began
     if files is not None:
         files.evaluated(1, seconds, evaluation)
-    return TrainingResult(run.state.engine, (EpochResult(1, seconds, None, evaluation.loss, evaluation.accuracy),), None)
+    return TrainingResult(
+        run.state.engine, (EpochResult(1, seconds, None, evaluation.loss, evaluation.accuracy),), None
+    )
 
 
 def _evaluate(run: Run, epoch: int, predict: Predict) -> Evaluation:

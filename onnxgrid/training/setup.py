@@ -1,4 +1,6 @@
-"""A run's beginning: everything that its configuration names is opened, logged and held against each other before anything is trained."""
+"""A run's beginning: everything that its configuration names is opened, logged and held against each other before
+anything is trained.
+"""
 
 import logging
 from collections.abc import Iterator
@@ -58,7 +60,9 @@ class Run:
     state: RunState
 
 
-def open_run(settings: RunConfig, engine: str | None, seed: int | None, *, resume: bool, strict: bool, log: RunLog) -> Run:
+def open_run(
+    settings: RunConfig, engine: str | None, seed: int | None, *, resume: bool, strict: bool, log: RunLog
+) -> Run:
     """The run of a configuration; arguments as of `onnxgrid.train`.
 
     Raises:

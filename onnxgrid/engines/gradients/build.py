@@ -11,6 +11,7 @@ from onnxruntime.capi import _pybind_state
 from onnxgrid.data.dataset import TargetKind
 from onnxgrid.engines.gradients.padding import make_padding_explicit
 from onnxgrid.engines.gradients.rules import apply_gradient_rules, register_placeholders, stop_gradients_at_masks
+from onnxgrid.engines.torch_program import require_known_ops
 from onnxgrid.engines.trainable_graph import TrainableGraph
 from onnxgrid.engines.training_mode import enter_training_mode
 from onnxgrid.losses import Loss, OpWriter
@@ -28,8 +29,8 @@ ERRORS_ONLY = 3
 class TrainingGraph:
     """Forward, loss and backward of a network as one ONNX model.
 
-    Inputs: the network's input, `TARGET`, every parameter and statistic by name, and `SEED_AND_STEP` if anything is random.
-    Outputs: `LOSS`, the network's output, updated statistics, and the gradients.
+    Inputs: the network's input, `TARGET`, every parameter and statistic by name, and `SEED_AND_STEP` if anything is
+    random. Outputs: `LOSS`, the network's output, updated statistics, and the gradients.
     """
 
     model: onnx.ModelProto
@@ -38,13 +39,23 @@ class TrainingGraph:
 
 
 def build_training_graph(graph: TrainableGraph, loss: Loss) -> TrainingGraph:
-    """The training graph of a network under a loss; every parameter of the graph gets a gradient."""
+    """The training graph of a network under a loss; every parameter of the graph gets a gradient.
+
+    Raises:
+        ConfigError: naming every node that neither ONNX Runtime nor our own rules can differentiate.
+    """
     model = graph.model.clone()
     enter_training_mode(model, graph.statistics)
     make_padding_explicit(model)
     attach_loss(model, loss)
     _initializers_to_inputs(model.graph, [*graph.parameters, *graph.statistics])
-    built = build_gradients(model, set(graph.parameters))
+    try:
+        built = build_gradients(model, set(graph.parameters))
+    except RuntimeError:
+        # ONNX Runtime differentiates more ops than torch_ops.py knows, so the table is asked only now. It names the
+        # first op alone.
+        require_known_ops(graph.model.graph, graph.place)
+        raise
     apply_gradient_rules(built)
     return TrainingGraph(ir.to_proto(built), {name: f"{name}_grad" for name in graph.parameters})
 
@@ -81,6 +92,6 @@ def _initializers_to_inputs(graph: ir.Graph, names: list[str]) -> None:
     for name in names:
         value = graph.initializers.pop(name)
         assert value.const_value is not None
-        value.type, value.shape = ir.TensorType(value.const_value.dtype), ir.Shape(value.const_value.shape)
+        value.type, value.shape = ir.TensorType(value.const_value.dtype), ir.Shape(value.const_value.shape.numpy())
         value.const_value = None
         graph.inputs.append(value)

@@ -1,4 +1,5 @@
-"""Pass: asymmetric padding of convolutions becomes nodes of its own, since ATen's convolution gradients pad both ends alike.
+"""Pass: asymmetric padding of convolutions becomes nodes of its own, since ATen's convolution gradients pad both ends
+alike.
 
 * Conv with unequal pads: a Pad node in front, no pads in the Conv.
 * ConvTranspose with unequal pads: no pads in the ConvTranspose, a Slice node behind it that crops the same cells.

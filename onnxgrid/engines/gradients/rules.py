@@ -1,9 +1,9 @@
-"""Pass: gradient rules, one function per op. A rule sees the forward node and the node that ONNX Runtime's builder left as its gradient,
-and gives the nodes that stand there instead.
+"""Pass: gradient rules, one function per op. A rule sees the forward node and the node that ONNX Runtime's builder left
+as its gradient, and gives the nodes that stand there instead.
 
-ONNX Runtime has no gradient for some ops. For those a *placeholder* is registered with its builder, since a registered definition cannot see
-the forward node's attributes: the rule fills them in afterwards, where both nodes are in one graph. The builder names every gradient node
-`<forward node>_Grad/...`.
+ONNX Runtime has no gradient for some ops. For those a *placeholder* is registered with its builder, since a registered
+definition cannot see the forward node's attributes: the rule fills them in afterwards, where both nodes are in one
+graph. The builder names every gradient node `<forward node>_Grad/...`.
 """
 
 import functools
@@ -21,10 +21,16 @@ __all__ = ["GRADIENT_RULES", "apply_gradient_rules", "register_placeholders", "s
 Rule = Callable[[ir.Node, ir.Node], ir.Node]
 
 GRADIENT_RULES: dict[str, Rule] = {}
-"""{op type of the node that the builder left: rule}. A placeholder's op type is ATen; its `operator` is the key instead."""
+"""{op type of the node that the builder left: rule}.
+
+A placeholder's op type is ATen; its `operator` is the key instead.
+"""
 
 PLACEHOLDERS = {"Resize": (0,)}
-"""{ONNX op without a gradient in ONNX Runtime: the inputs that get one}. Its torch function in `TORCH_OPS` is differentiated."""
+"""{ONNX op without a gradient in ONNX Runtime: the inputs that get one}.
+
+Its torch function in `TORCH_OPS` is differentiated.
+"""
 
 NO_GRADIENT = {"Resize": {1, 2, 3}}
 """Inputs that never carry a gradient: Resize's region, scales and sizes."""
@@ -46,13 +52,19 @@ def gradient_rule(*keys: str) -> Callable[[Rule], Rule]:
 
 @gradient_rule("ConvGrad", "ConvTransposeGrad")
 def convolution(forward: ir.Node, gradient: ir.Node) -> ir.Node:
-    """ATen's convolution_backward: faster than ConvGrad in 2D and several times in 3D; ConvTransposeGrad has no CPU kernel at all."""
+    """ATen's convolution_backward: faster than ConvGrad in 2D and several times in 3D; ConvTransposeGrad has no CPU
+    kernel at all.
+    """
     weight = gradient.inputs[2]
-    assert weight is not None and weight.shape is not None
+    assert weight is not None
+    assert weight.shape is not None
     rank = len(weight.shape) - 2
     attributes = gradient.attributes
     outputs = [output for output in gradient.outputs if output.name]
     wanted = [bool(output.name) for output in gradient.outputs] + [False] * (3 - len(gradient.outputs))
+    if attributes.get_string("auto_pad", "NOTSET").startswith("SAME"):
+        # The amounts depend on the input's size, and ATen's kernel pads both ends alike.
+        return _vjp(forward, gradient.inputs[0], [i for i, want in enumerate(wanted) if want], outputs, gradient.name)
     arguments = {
         "stride": list(attributes.get_ints("strides", [1] * rank)),
         "padding": list(attributes.get_ints("pads", [0] * 2 * rank))[:rank],
@@ -65,17 +77,16 @@ def convolution(forward: ir.Node, gradient: ir.Node) -> ir.Node:
     return _aten("conv_backward", gradient.inputs, arguments, outputs, gradient.name)
 
 
+@gradient_rule("ReluGrad")
+def relu(forward: ir.Node, gradient: ir.Node) -> ir.Node:
+    """ATen's kernel, which is the faster one on a CPU."""
+    return _aten("relu_backward", gradient.inputs, {}, gradient.outputs, gradient.name)
+
+
 @gradient_rule("placeholder")
 def torch_gradient(forward: ir.Node, gradient: ir.Node) -> ir.Node:
     """torch's autograd over the forward op's torch function."""
-    present = [(i, value) for i, value in enumerate(forward.inputs) if value is not None]
-    arguments = {
-        "op_type": forward.op_type,
-        "attributes": {name: _plain(attribute) for name, attribute in forward.attributes.items()},
-        "positions": [i for i, _ in present],
-        "differentiable": list(PLACEHOLDERS[forward.op_type]),
-    }
-    return _aten("vjp", [gradient.inputs[0], *(value for _, value in present)], arguments, gradient.outputs, gradient.name)
+    return _vjp(forward, gradient.inputs[0], PLACEHOLDERS[forward.op_type], gradient.outputs, gradient.name)
 
 
 @functools.cache
@@ -86,7 +97,12 @@ def register_placeholders() -> None:
         node.op_type, node.domain = "ATen", ATEN_DOMAIN
         node.inputs, node.outputs = ["GO(0)", "I(0)"], [f"GI({i})" for i in inputs]
         operator = _pybind_state.GradientNodeAttributeDefinition()
-        operator.name, operator.value_json, operator.dtype, operator.is_tensor = "operator", '"placeholder"', "string", False
+        operator.name, operator.value_json, operator.dtype, operator.is_tensor = (
+            "operator",
+            '"placeholder"',
+            "string",
+            False,
+        )
         node.attributes = [operator]
         _pybind_state.register_gradient_definition(f"::{op_type}", [node])
         _pybind_state.register_custom_stop_gradient_edges(f"::{op_type}", NO_GRADIENT[op_type])
@@ -98,7 +114,9 @@ def stop_gradients_at_masks(model: ir.Model) -> None:
         if node.domain == ATEN_DOMAIN:
             operator, overload = (node.attributes[name].as_string() for name in ("operator", "overload_name"))
             everything = set(range(len(node.inputs)))
-            _pybind_state.register_custom_stop_gradient_edges(f"{ATEN_DOMAIN}::ATen::{operator}::{overload}", everything)
+            _pybind_state.register_custom_stop_gradient_edges(
+                f"{ATEN_DOMAIN}::ATen::{operator}::{overload}", everything
+            )
 
 
 def apply_gradient_rules(model: ir.Model) -> int:
@@ -108,9 +126,10 @@ def apply_gradient_rules(model: ir.Model) -> int:
     for node in list(model.graph):
         operator = node.attributes.get("operator")
         rule = GRADIENT_RULES.get(node.op_type if operator is None else operator.as_string())
-        if rule is None or "_Grad/" not in (node.name or ""):
+        forward_name, _, gradient_name = (node.name or "").rpartition("_Grad/")
+        if rule is None or not gradient_name or not forward_name:
             continue
-        new = rule(forward_nodes[node.name.rsplit("_Grad/", 1)[0]], node)
+        new = rule(forward_nodes[forward_name], node)
         _take_place(model.graph, node, new)
         replaced += 1
     model.graph.opset_imports.setdefault(ATEN_DOMAIN, 1)
@@ -118,8 +137,25 @@ def apply_gradient_rules(model: ir.Model) -> int:
     return replaced
 
 
+def _vjp(
+    forward: ir.Node, dy: ir.Value | None, differentiable: Sequence[int], outputs: Sequence[ir.Value], name: str | None
+) -> ir.Node:
+    present = [(i, value) for i, value in enumerate(forward.inputs) if value is not None]
+    arguments = {
+        "op_type": forward.op_type,
+        "attributes": {name: _plain(attribute) for name, attribute in forward.attributes.items()},
+        "positions": [i for i, _ in present],
+        "differentiable": list(differentiable),
+    }
+    return _aten("vjp", [dy, *(value for _, value in present)], arguments, outputs, name)
+
+
 def _aten(
-    operator: str, inputs: Sequence[ir.Value | None], arguments: dict[str, Any], outputs: Sequence[ir.Value], name: str | None
+    operator: str,
+    inputs: Sequence[ir.Value | None],
+    arguments: dict[str, Any],
+    outputs: Sequence[ir.Value],
+    name: str | None,
 ) -> ir.Node:
     node = ir.node(
         "ATen",

@@ -98,7 +98,9 @@ def batches(target_shape: tuple[int, ...]) -> list[tuple[torch.Tensor, torch.Ten
     return made
 
 
-def train(engine_name: str, graph: TrainableGraph, loss: Loss, target_shape: tuple[int, ...]) -> tuple[list[float], object]:
+def train(
+    engine_name: str, graph: TrainableGraph, loss: Loss, target_shape: tuple[int, ...]
+) -> tuple[list[float], object]:
     engine = create_engine(engine_name, graph, loss, seed=3)
     optimizer = create_optimizer(SGDConfig(learning_rate=0.05, momentum=0.9), engine.parameters, engine.gradients)
     losses = []

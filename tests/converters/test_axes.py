@@ -1,0 +1,29 @@
+"""Axis orders: there and back, and what torch takes."""
+
+import numpy as np
+import pytest
+
+from converters.axes import DENSE_KERNEL, VECTOR, AxisOrder, convolution_kernel
+
+ORDERS: dict[str, tuple[AxisOrder, tuple[int, ...], tuple[int, ...]]] = {
+    "vector": (VECTOR, (5,), (5,)),
+    "Dense": (DENSE_KERNEL, (3, 5), (5, 3)),
+    "Conv1D": (convolution_kernel(1), (7, 3, 5), (5, 3, 7)),
+    "Conv2D": (convolution_kernel(2), (7, 6, 3, 5), (5, 3, 7, 6)),
+    "Conv3D": (convolution_kernel(3), (7, 6, 2, 3, 5), (5, 3, 7, 6, 2)),
+}
+
+
+@pytest.mark.parametrize(("order", "keras_shape", "onnx_shape"), ORDERS.values(), ids=ORDERS)
+def test_an_order_leads_there_and_back(
+    order: AxisOrder, keras_shape: tuple[int, ...], onnx_shape: tuple[int, ...]
+) -> None:
+    weight = np.random.default_rng(0).standard_normal(keras_shape)
+    moved = order.to_onnx(weight)
+    assert moved.shape == order.onnx_shape(keras_shape) == onnx_shape
+    np.testing.assert_array_equal(order.to_keras(moved), weight)
+
+
+def test_a_kernel_s_element_is_where_torch_looks_for_it() -> None:
+    kernel = np.arange(2 * 3 * 4 * 5).reshape(2, 3, 4, 5)
+    assert convolution_kernel(2).to_onnx(kernel)[4, 3, 1, 2] == kernel[1, 2, 3, 4]

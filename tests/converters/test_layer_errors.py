@@ -1,0 +1,481 @@
+"""What a layer says when its config or its input is wrong. Whole messages are compared, one case per message."""
+
+import json
+import logging
+from typing import Any
+
+import pytest
+
+from converters.build import build_model
+from converters.errors import ConversionError
+from converters.json_text import parse_json
+from converters.keras_json import network_from_json
+
+KNOWN = (
+    "Activation, Add, BatchNormalization, Concatenate, Conv1D, Conv1DTranspose, Conv2D, Conv2DTranspose, Conv3D, "
+    "Conv3DTranspose, Dense, Dropout, Flatten, GlobalAveragePooling1D, GlobalAveragePooling2D, "
+    "GlobalAveragePooling3D, InputLayer, Log_Softmax, MaxPooling1D, MaxPooling2D, MaxPooling3D, ReLU, Sigmoid, "
+    "Softmax, Tanh, UpSampling1D, UpSampling2D, UpSampling3D"
+)
+
+
+def layer(class_name: str, **config: Any) -> dict[str, Any]:
+    return {"class_name": class_name, "config": {"name": "a", **config}}
+
+
+def image(*shape: int | None) -> dict[str, Any]:
+    return {"class_name": "InputLayer", "config": {"name": "x", "batch_shape": [None, *shape]}}
+
+
+def build(layers: list[Any], **options: Any) -> Any:
+    return build_model(network_from_json(parse_json(json.dumps(layers), "net.json"), "net.json"), **options)
+
+
+def refusal(layers: list[Any]) -> str:
+    with pytest.raises(ConversionError) as error:
+        build(layers)
+    return str(error.value)
+
+
+def at(layers: list[Any], text: str) -> str:
+    """Where the last of some characters stand in the one-line file."""
+    return f"net.json:1:{json.dumps(layers).rindex(text) + 1}"
+
+
+CONV = {"filters": 4, "kernel_size": 3}
+ONE_OF_THE_ACTIVATIONS = 'Use one of: "linear", "log_softmax", "relu", "relu6", "sigmoid", "softmax", "tanh".'
+INITIALIZERS = (
+    'Use one of: "Constant", "GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform", "Identity", "LecunNormal", '
+    '"LecunUniform", "Ones", "Orthogonal", "RandomNormal", "RandomUniform", "TruncatedNormal", "VarianceScaling", '
+    '"Zeros".'
+)
+
+CONFIGS: dict[str, tuple[dict[str, Any], str, str]] = {
+    "missing": (
+        layer("Conv2D", kernel_size=3),
+        '{"name": "a"',
+        '(Conv2D): "filters" is missing\n  Add "filters" to the layer\'s "config".',
+    ),
+    "text for an integer": (
+        layer("Conv2D", filters="4", kernel_size=3),
+        '"4"',
+        '(Conv2D): "filters" is "4", which is not allowed here\n  Write an integer from 1 on.',
+    ),
+    "a boolean for an integer": (
+        layer("Dense", units=True),
+        "true}",
+        '(Dense): "units" is true, which is not allowed here\n  Write an integer from 1 on.',
+    ),
+    "a fraction for an integer": (
+        layer("Dense", units=4.5),
+        "4.5",
+        '(Dense): "units" is 4.5, which is not allowed here\n  Write an integer from 1 on.',
+    ),
+    "a size of zero": (
+        layer("Conv2D", filters=4, kernel_size=[3, 0]),
+        "[3, 0]",
+        '(Conv2D): "kernel_size" is [3, 0], which is not allowed here\n'
+        "  Write an integer from 1 on, or a list of 2 of them.",
+    ),
+    "a pair of three": (
+        layer("Conv2D", filters=4, kernel_size=[3, 3, 3]),
+        "[3, 3, 3]",
+        '(Conv2D): "kernel_size" is [3, 3, 3], which is not allowed here\n'
+        "  Write an integer from 1 on, or a list of 2 of them.",
+    ),
+    "null for an integer": (
+        layer("Conv2D", **CONV, strides=None),
+        "null}",
+        '(Conv2D): "strides" is null, which is not allowed here\n  Write an integer from 1 on, or a list of 2 of them.',
+    ),
+    "a number that overflows": (
+        layer("Dense", units=2**31),
+        "2147483648",
+        '(Dense): "units" is 2147483648, which is not allowed here\n  Write an integer from 1 on.',
+    ),
+    "a rate above 1": (
+        layer("Dropout", rate=1.5),
+        "1.5",
+        '(Dropout): "rate" is 1.5, which is not allowed here\n  Write a number from 0 to 1.',
+    ),
+    "a negative slope below zero": (
+        layer("ReLU", negative_slope=-0.1),
+        "-0.1",
+        '(ReLU): "negative_slope" is -0.1, which is not allowed here\n  Write a number from 0 on.',
+    ),
+    "an infinite number": (
+        layer("BatchNormalization", gamma_initializer={"class_name": "Constant", "config": {"value": "much"}}),
+        '"much"',
+        '(BatchNormalization): "value" is "much", which is not allowed here\n  Write a number.',
+    ),
+    "a number for a flag": (
+        layer("Dense", units=3, use_bias=1),
+        "1}",
+        '(Dense): "use_bias" is 1, which is not allowed here\n  Write true or false.',
+    ),
+    "an unknown padding": (
+        layer("Conv2D", **CONV, padding="cuasal"),
+        '"cuasal"',
+        '(Conv2D): "padding" is "cuasal", which is not allowed here\n  Write one of: "valid", "same".',
+    ),
+    "an unknown activation": (
+        layer("Conv2D", **CONV, activation="rleu"),
+        '"rleu"',
+        f'(Conv2D): "activation" is "rleu", which we do not know\n  {ONE_OF_THE_ACTIVATIONS}',
+    ),
+    "an activation that is a layer": (
+        layer("Activation", activation={"class_name": "ReLU", "config": {"max_value": 2}}),
+        '{"class_name": "ReLU"',
+        '(Activation): "activation" is a layer of class "ReLU"\n'
+        "  Write the activation's name, or make it a layer of its own.",
+    ),
+    "an unknown initializer": (
+        layer("Dense", units=3, kernel_initializer="glorot"),
+        '"glorot"',
+        f'(Dense): "kernel_initializer" is "glorot", which we do not know\n  {INITIALIZERS}',
+    ),
+    "an initializer whose config is a list": (
+        layer("Dense", units=3, kernel_initializer={"class_name": "Zeros", "config": []}),
+        '{"class_name": "Zeros"',
+        '(Dense): "kernel_initializer" has a "config" that is no object\n  Write "config": {}.',
+    ),
+    "channels first": (
+        layer("Conv2D", **CONV, data_format="channels_first"),
+        '"channels_first"',
+        '(Conv2D): "data_format" is "channels_first": only networks with their channels last can be converted\n'
+        '  Write "channels_last", or leave it out.',
+    ),
+    "groups that do not divide the filters": (
+        layer("Conv2D", **CONV, groups=3),
+        "3}",
+        '(Conv2D): "groups" is 3, which does not divide the 4 filters\n  Choose a divisor.',
+    ),
+    "strides and dilation": (
+        layer("Conv2D", **CONV, strides=2, dilation_rate=3),
+        "3}",
+        '(Conv2D): "dilation_rate" is more than 1 together with strides of more than 1\n'
+        "  Set one of the two to 1, as Keras asks.",
+    ),
+    "a transposed convolution in groups": (
+        layer("Conv2DTranspose", **CONV, groups=2),
+        "2}",
+        '(Conv2DTranspose): "groups" is 2: Keras has no transposed convolution in groups\n  Write 1, or leave it out.',
+    ),
+    "an output padding as large as the strides": (
+        layer("Conv2DTranspose", **CONV, strides=2, output_padding=2),
+        "2}",
+        '(Conv2DTranspose): "output_padding" is not below the strides on every axis\n'
+        "  Write less than the strides, or leave it out.",
+    ),
+    "a bilinear interpolation of volumes": (
+        layer("UpSampling3D", interpolation="bilinear"),
+        '"bilinear"',
+        '(UpSampling3D): "interpolation" is "bilinear", which needs two spatial axes\n  Write "nearest".',
+    ),
+    "a noise shape": (
+        layer("Dropout", rate=0.5, noise_shape=[None, 1]),
+        "[null, 1]",
+        '(Dropout): "noise_shape" is [null, 1]: every element is dropped by itself\n  Write null, or leave it out.',
+    ),
+    "several axes": (
+        layer("Softmax", axis=[1, 2]),
+        "[1, 2]",
+        '(Softmax): "axis" is [1, 2], which is not allowed here\n  Write one axis: an integer, or a list of one.',
+    ),
+    "an axis other than the channels'": (
+        layer("Log_Softmax", axis=2),
+        "2}",
+        '(Log_Softmax): "axis" is 2: only the channels, 1 or -1, can be normalised over\n  Write 1.',
+    ),
+    "a class that we do not know": (
+        layer("Conv2d"),
+        '{"class_name": "Conv2d"',
+        "(Conv2d): this class cannot be converted; the nearest that can: Conv2D, Conv3D, Conv1D\n"
+        f"  Use layers of these classes: {KNOWN}.",
+    ),
+    "a class like no other": (
+        layer("Lambda"),
+        '{"class_name": "Lambda"',
+        f"(Lambda): this class cannot be converted\n  Use layers of these classes: {KNOWN}.",
+    ),
+    "a model within the model": (
+        layer("Functional", layers=[]),
+        '{"class_name": "Functional"',
+        f"(Functional): a model within the model cannot be converted\n  Use layers of these classes: {KNOWN}.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("broken", "text", "message"), CONFIGS.values(), ids=CONFIGS)
+def test_a_wrong_config_is_refused(broken: dict[str, Any], text: str, message: str) -> None:
+    layers = [image(8, 11, 3), broken]
+    assert refusal(layers) == f"{at(layers, text)}: layer 'a' {message}"
+
+
+SHAPES: dict[str, tuple[list[Any], str]] = {
+    "nothing is left by a convolution": (
+        [image(2, 11, 3), layer("Conv2D", filters=4, kernel_size=[3, 5])],
+        '(Conv2D): its input (N, 2, 11, 3) is smaller than its window (3, 5), with padding "valid"\n'
+        '  Use a larger input, fewer layers that shrink it, or padding "same".',
+    ),
+    "nothing is left by a pooling": (
+        [image(1, 11, 3), layer("MaxPooling2D")],
+        '(MaxPooling2D): its input (N, 1, 11, 3) is smaller than its window (2, 2), with padding "valid"\n'
+        '  Use a larger input, fewer layers that shrink it, or padding "same".',
+    ),
+    "too few axes": (
+        [image(8, 3), layer("Conv2D", **CONV)],
+        "(Conv2D): takes an input (N, H, W, C), and is given (N, 8, 3)\n"
+        "  Use the class for that many axes, or change the layers before it.",
+    ),
+    "channels that are no multiple of the groups": (
+        [image(8, 11, 3), layer("Conv2D", **CONV, groups=2)],
+        "(Conv2D): its 3 input channels are no multiple of its 2 groups\n"
+        '  Choose "groups" so that it divides the channels.',
+    ),
+    "unknown channels": (
+        [image(8, 11, None), layer("Conv2D", **CONV)],
+        "(Conv2D): the size of the last axis of its input (N, 8, 11, C) is unknown, and its parameters depend on it\n"
+        "  Write all sizes that matter in the shape of the input layer.",
+    ),
+    "Dense after Flatten of unknown size": (
+        [image(None, 11, 3), {"class_name": "Flatten", "config": {}}, layer("Dense", units=3)],
+        "(Dense): the size of the last axis of its input (N, ?) is unknown, and its parameters depend on it\n"
+        "  Write all sizes that matter in the shape of the input layer.",
+    ),
+    "normalisation over rows": (
+        [image(8, 11, 3), layer("BatchNormalization", axis=1)],
+        '(BatchNormalization): "axis" is 1, which is not the channels of its input (N, 8, 11, 3)\n'
+        "  Write -1: only the channels can be normalised.",
+    ),
+    "an axis that is not there": (
+        [image(8, 11, 3), layer("Softmax", axis=4)],
+        '(Softmax): "axis" is 4, and its input (N, 8, 11, 3) has 4 axes\n  Write an axis from -4 to 3.',
+    ),
+    "an initializer that needs a matrix": (
+        [image(8, 11, 3), layer("Conv2D", **CONV, kernel_initializer="identity")],
+        "(Conv2D): the initializer of 'weight' needs two axes, and this parameter has the shape (3, 3, 3, 4)\n"
+        "  Use another initializer.",
+    ),
+    "an initializer that needs an axis more": (
+        [image(8, 11, 3), layer("Conv2D", **CONV, bias_initializer="orthogonal")],
+        "(Conv2D): the initializer of 'bias' needs at least two axes, and this parameter has the shape (4,)\n"
+        "  Use another initializer.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("layers", "message"), SHAPES.values(), ids=SHAPES)
+def test_an_input_that_does_not_fit_is_refused(layers: list[Any], message: str) -> None:
+    where = at(layers, '{"class_name"')
+    if "initializer" in message:
+        where = at(layers, '{"class_name": "Conv2D"')
+    assert refusal(layers) == f"{where}: layer 'a' {message}"
+
+
+def joined(class_name: str, *shapes: tuple[int | None, ...], **config: Any) -> list[Any]:
+    inputs = [
+        {"class_name": "InputLayer", "config": {"name": f"x{i}", "batch_shape": [None, *shape]}, "inbound_nodes": []}
+        for i, shape in enumerate(shapes)
+    ]
+    return [*inputs, layer(class_name, **config) | {"inbound_nodes": [f"x{i}" for i in range(len(shapes))]}]
+
+
+MERGES: dict[str, tuple[list[Any], str]] = {
+    "Concatenate of different sizes": (
+        joined("Concatenate", (8, 12, 3), (8, 11, 4)),
+        "(Concatenate): its inputs differ in more than axis 3: (N, 8, 12, 3), (N, 8, 11, 4)\n"
+        "  Make their other sizes equal; where one was halved and doubled again, sizes must be even at each halving.",
+    ),
+    "Concatenate of different ranks": (
+        joined("Concatenate", (8, 12, 3), (3,)),
+        "(Concatenate): its inputs differ in more than axis 3: (N, 8, 12, 3), (N, 3)\n"
+        "  Make their other sizes equal; where one was halved and doubled again, sizes must be even at each halving.",
+    ),
+    "Concatenate of batches": (
+        joined("Concatenate", (8, 12, 3), (8, 12, 3), axis=0),
+        '(Concatenate): "axis" is that of the batch\n  Write the axis of the channels, -1, or of space.',
+    ),
+    "Add of different sizes": (
+        joined("Add", (8, 12, 3), (8, 11, 3)),
+        "(Add): its inputs cannot be added: (N, 8, 12, 3), (N, 8, 11, 3)\n  Make them equal, but for axes of size 1.",
+    ),
+    "two inputs for one": (
+        joined("ReLU", (8, 12, 3), (8, 12, 3)),
+        '(ReLU): takes one input, and is given 2\n  Change its "inbound_nodes".',
+    ),
+    "no input for a merge": (
+        [image(8, 11, 3) | {"inbound_nodes": []}, layer("Add") | {"inbound_nodes": []}],
+        '(Add): takes one input or more, and is given 0\n  Change its "inbound_nodes".',
+    ),
+}
+
+
+@pytest.mark.parametrize(("layers", "message"), MERGES.values(), ids=MERGES)
+def test_inputs_that_do_not_fit_each_other_are_refused(layers: list[Any], message: str) -> None:
+    where = at(layers, '{"class_name"')
+    assert refusal(layers) == f"{where}: layer 'a' {message}"
+
+
+INPUTS: dict[str, tuple[dict[str, Any], str, str]] = {
+    "no shape": (
+        {"name": "a"},
+        '{"name"',
+        '"batch_shape" is missing\n  Add "batch_shape": [null, height, width, channels].',
+    ),
+    "only a batch": (
+        {"name": "a", "batch_shape": [None]},
+        "[null]",
+        '"batch_shape" has 1 axes with the batch, and 2 to 5 can be converted\n'
+        "  Write the batch (null), up to three spatial sizes, and the channels.",
+    ),
+    "six axes": (
+        {"name": "a", "shape": [2, 3, 4, 5, 6]},
+        "[2, 3",
+        '"shape" has 6 axes with the batch, and 2 to 5 can be converted\n'
+        "  Write the batch (null), up to three spatial sizes, and the channels.",
+    ),
+    "a size that is negative": (
+        {"name": "a", "batch_shape": [None, -1, 3]},
+        "[null, -1",
+        '"batch_shape" is [null, -1, 3], which is not allowed here\n'
+        "  Write a list of sizes: integers from 1 on, null for an unknown one.",
+    ),
+    "a number": (
+        {"name": "a", "batch_shape": 3},
+        "3}",
+        '"batch_shape" is 3, which is not allowed here\n'
+        "  Write a list of sizes: integers from 1 on, null for an unknown one.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("config", "text", "message"), INPUTS.values(), ids=INPUTS)
+def test_an_input_without_a_usable_shape_is_refused(config: dict[str, Any], text: str, message: str) -> None:
+    layers = [{"class_name": "InputLayer", "config": config}]
+    assert refusal(layers) == f"{at(layers, text)}: layer 'a' (InputLayer): {message}"
+
+
+def test_all_layers_that_cannot_be_converted_are_told_at_once() -> None:
+    layers = [
+        image(8, 11, 3),
+        {"class_name": "Lambda", "config": {"name": "one"}},
+        {"class_name": "TFOpLambda", "config": {"name": "two"}},
+        {"class_name": "Dense", "config": {"name": "three", "units": -3}},
+    ]
+    one, two, three = (at(layers, text) for text in ('{"class_name": "Lambda"', '{"class_name": "TFOpLambda"', "-3"))
+    assert refusal(layers) == (
+        "net.json: 3 layers cannot be converted\n"
+        f"  {one}: layer 'one' (Lambda): this class cannot be converted\n"
+        f"  {two}: layer 'two' (TFOpLambda): this class cannot be converted\n"
+        f"    Use layers of these classes: {KNOWN}.\n"
+        f"  {three}: layer 'three' (Dense): \"units\" is -3, which is not allowed here\n"
+        "    Write an integer from 1 on.\n"
+        "  Mend them all; nothing was converted."
+    )
+
+
+def test_a_parameter_with_the_name_of_a_layer_is_refused() -> None:
+    layers = [
+        image(5),
+        {"class_name": "ReLU", "config": {"name": "a.weight"}},
+        layer("Dense", units=3),
+    ]
+    where = at(layers, '{"class_name": "Dense"')
+    assert refusal(layers) == (
+        f"{where}: layer 'a' (Dense): its parameter 'a.weight' has the name of another "
+        "layer or parameter\n  Rename one of them."
+    )
+
+
+def test_a_call_with_the_name_of_a_layer_is_refused() -> None:
+    layers = [
+        image(5) | {"inbound_nodes": []},
+        layer("ReLU") | {"inbound_nodes": [[["x", 0, 0]], [["a", 0, 0]]]},
+        {"class_name": "ReLU", "config": {"name": "a/1"}, "inbound_nodes": [[["a", 1, 0]]]},
+    ]
+    where = at(layers, '{"class_name": "ReLU", "config": {"name": "a/1"')
+    assert refusal(layers) == (
+        f"{where}: layer 'a/1' (ReLU): the name 'a/1' is also "
+        "that of another call of a shared layer\n  Rename the layer."
+    )
+
+
+def test_a_shared_layer_on_two_sizes_is_refused() -> None:
+    layers = [
+        image(5) | {"inbound_nodes": []},
+        layer("Dense", units=3) | {"inbound_nodes": [[["x", 0, 0]], [["a", 0, 0]]]},
+        {"class_name": "ReLU", "config": {"name": "end"}, "inbound_nodes": [[["a", 1, 0]]]},
+    ]
+    where = at(layers, '{"class_name": "Dense"')
+    assert refusal(layers) == (
+        f"{where}: layer 'a' (Dense): is called on inputs of different sizes: its "
+        "parameter 'a.weight' would be (3, 5) and (3, 3)\n  Use a layer of its own for each size."
+    )
+
+
+def test_an_input_shape_of_other_rank_is_refused() -> None:
+    with pytest.raises(ConversionError) as error:
+        build([image(8, 11, 3), layer("ReLU")], input_shape=(8, 11))
+    assert str(error.value) == (
+        "net.json:1:2: layer 'x' (InputLayer): has 3 axes besides the batch, and the given shape (8, 11) has 2\n"
+        "  Give channels first, then the spatial sizes, without the batch."
+    )
+
+
+def test_an_input_shape_for_two_inputs_is_refused() -> None:
+    with pytest.raises(ConversionError) as error:
+        build(joined("Add", (5,), (5,)), input_shape=(6,))
+    assert str(error.value) == (
+        "net.json: the network has 2 inputs, and one input shape is given\n  Write the shapes in the network's file."
+    )
+
+
+MIXED = {"class_name": "DTypePolicy", "config": {"name": "mixed_float16"}}
+NOTICES: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "nothing to say": (layer("Dense", units=3, dtype="float32", kernel_regularizer=None, quantization_config=None), []),
+    "an unknown key": (layer("ReLU", slope=3), ["3}", '"slope" is not a key that we know; ignored']),
+    "an unknown key of an initializer": (
+        layer("Dense", units=3, kernel_initializer={"class_name": "Zeros", "config": {"scale": 2}}),
+        ["2}", '"scale" is not a key that we know; ignored'],
+    ),
+    "a regularizer": (
+        layer("Dense", units=3, kernel_regularizer={"class_name": "L2"}),
+        [
+            '{"class_name": "L2"',
+            '"kernel_regularizer" is ignored, as are all regularizers and constraints; '
+            "use the optimizer's weight_decay",
+        ],
+    ),
+    "another precision": (
+        layer("ReLU", dtype=MIXED),
+        ['{"class_name": "DTypePolicy"', '"dtype" is "mixed_float16"; built as float32'],
+    ),
+    "an option that only matters when set": (
+        layer("Dense", units=3, lora_rank=4),
+        ["4}", '"lora_rank" is 4, and ignored: only null occurs: low-rank adapters are not layers'],
+    ),
+    "torch's momentum": (
+        layer("BatchNormalization", momentum=0.1),
+        ["0.1}", '"momentum" is 0.1, and kept as Keras means it; torch would write 0.9 for the same'],
+    ),
+}
+
+
+@pytest.mark.parametrize(("noted", "expected"), NOTICES.values(), ids=NOTICES)
+def test_what_is_ignored_is_said(noted: dict[str, Any], expected: list[str], caplog: pytest.LogCaptureFixture) -> None:
+    layers = [image(8, 11, 3), noted]
+    with caplog.at_level(logging.WARNING):
+        build(layers)
+    messages = [f"{at(layers, expected[0])}: layer 'a' ({noted['class_name']}): {expected[1]}"] if expected else []
+    assert caplog.messages == messages
+
+
+def test_what_many_layers_ignore_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    layers = [image(5), *({"class_name": "ReLU", "config": {"name": f"r{i}", "slope": i}} for i in range(4))]
+    with caplog.at_level(logging.WARNING):
+        build(layers)
+    where = at(layers, "0}}")
+    assert caplog.messages == [
+        f"{where}: layer 'r0' (ReLU): \"slope\" is not a key that we know; ignored (and so in 3 more layers)"
+    ]
