@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from converters.errors import ConversionError, JsonError, UserError, WeightFileError
 
 if TYPE_CHECKING:
-    from converters.build import build_model, convert, save_model
+    from converters.build import build_model, convert
     from converters.keras_json import read_network
+    from converters.model_file import save_model
 
 __all__ = [
     "ConversionError",
@@ -27,7 +28,7 @@ _HOMES = {
     "build_model": "converters.build",
     "convert": "converters.build",
     "read_network": "converters.keras_json",
-    "save_model": "converters.build",
+    "save_model": "converters.model_file",
 }
 
 

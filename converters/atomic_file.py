@@ -13,7 +13,8 @@ __all__ = ["replacing"]
 def replacing(path: Path) -> Iterator[Path]:
     """A path to write to; on success the file is flushed to disk and renamed to `path`, on an exception it is removed.
 
-    The temporary file lies beside `path` (a rename is atomic only within a file system) under a name that starts with a dot.
+    The temporary file lies beside `path` (a rename is atomic only within a file system) under a name that starts with a
+    dot.
     """
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
     temporary = Path(name)

@@ -1,4 +1,4 @@
-"""A `Network` to a checked ONNX model, and a model to a file.
+"""A `Network` to a checked ONNX model.
 
 All problems that the layers' configs have are told at once; one that shows only when a layer meets its input, alone.
 """
@@ -12,7 +12,6 @@ from typing import Any
 import onnx
 import onnx_ir as ir
 
-from converters.atomic_file import replacing
 from converters.errors import ConversionError
 from converters.keras_json import CONTAINERS, read_network
 from converters.keys import Keys
@@ -23,7 +22,7 @@ from converters.network import Layer, Network, Step, execution_order
 from converters.notices import Notices
 from converters.roles import NETWORK_KEY
 
-__all__ = ["DEFAULT_IR_VERSION", "DEFAULT_OPSET", "PRODUCER", "build_model", "convert", "save_model"]
+__all__ = ["DEFAULT_IR_VERSION", "DEFAULT_OPSET", "PRODUCER", "build_model", "convert"]
 
 DEFAULT_OPSET = 17
 DEFAULT_IR_VERSION = 9
@@ -220,21 +219,3 @@ def _check(model: ir.Model) -> None:
             del skeleton.graph.initializers[name]
             skeleton.graph.inputs.append(value)
     onnx.checker.check_model(ir.to_proto(skeleton), full_check=True)
-
-
-def save_model(model: ir.Model, path: Path) -> None:
-    """Write a model to a file, which appears whole or not at all: under another name beside it, then renamed.
-
-    Raises:
-        ConversionError: if the file cannot be written.
-    """
-    data = ir.to_proto(model).SerializeToString()
-    try:
-        with replacing(path) as temporary:
-            temporary.write_bytes(data)
-    except OSError as error:
-        raise ConversionError(
-            f"cannot be written: {error.strerror}",
-            place=str(path),
-            fix="Give a file in a folder that exists and can be written.",
-        ) from None

@@ -8,7 +8,7 @@ import logging
 import sys
 from typing import TYPE_CHECKING
 
-from onnxgrid.errors import WorkFailed
+from onnxgrid.errors import ConfigError, WorkFailed
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -41,8 +41,9 @@ def create_engine(name: str, graph: "TrainableGraph", loss: "Loss", *, seed: int
 
     Raises:
         WorkFailed: if the engine's library is not installed.
-        ConfigError: if the network holds an op that the engine does not know.
+        ConfigError: if there is no such engine, or the network holds an op that it does not know.
     """
+    _require_known(name)
     if name == "torch":
         from onnxgrid.engines.torch_engine import TorchEngine
 
@@ -58,6 +59,7 @@ def create_predictor(name: str, model: "ir.Model", place: str) -> "Predict":
 
     Raises as `create_engine`.
     """
+    _require_known(name)
     if name == "torch":
         from onnxgrid.engines.torch_engine import torch_predictor
 
@@ -66,6 +68,11 @@ def create_predictor(name: str, model: "ir.Model", place: str) -> "Predict":
     from onnxgrid.engines.ort_engine import ort_predictor
 
     return ort_predictor(model)
+
+
+def _require_known(name: str) -> None:
+    if name not in ENGINES:
+        raise ConfigError(f"there is no engine '{name}'", place="engine", fix=f"Use one of: {', '.join(ENGINES)}.")
 
 
 def _require_ort() -> None:

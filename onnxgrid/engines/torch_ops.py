@@ -330,6 +330,7 @@ _BUILTINS: dict[str, TorchFunction] = {
     "Div": torch.div,
     "MatMul": torch.matmul,
     "Where": torch.where,
+    "Greater": torch.gt,
     "Less": torch.lt,
     "GreaterOrEqual": torch.ge,
 }

@@ -151,7 +151,8 @@ def restore_optimizer(checkpoint: Checkpoint, optimizer: torch.optim.Optimizer) 
         size = optimizer.param_groups[0]["params"][0].numel()
         if any(isinstance(value, torch.Tensor) and value.dim() and value.numel() != size for value in saved.values()):
             raise ValueError("its state has another size")
-        if checkpoint.optimizer["param_groups"][0].keys() != optimizer.param_groups[0].keys():
+        options = [_options(group) for group in (checkpoint.optimizer["param_groups"][0], optimizer.param_groups[0])]
+        if options[0] != options[1]:
             raise ValueError("its options are others")
         optimizer.load_state_dict(checkpoint.optimizer)
     except (ValueError, KeyError, TypeError) as error:
@@ -160,3 +161,8 @@ def restore_optimizer(checkpoint: Checkpoint, optimizer: torch.optim.Optimizer) 
             place=str(checkpoint.path),
             fix="Resume with the optimizer and the frozen layers the run began with.",
         ) from error
+
+
+def _options(group: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run cannot change on the way: all but the learning rate, which every epoch sets anew."""
+    return {name: value for name, value in group.items() if name not in ("lr", "params")}

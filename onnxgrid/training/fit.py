@@ -23,10 +23,11 @@ def require_fit(model: ir.Model, network_place: str, dataset: Dataset, data_plac
         data_place: the folder or file of the inputs, for errors.
 
     Raises:
-        DataError: naming both shapes, or both numbers of classes.
+        DataError: naming both shapes, or both numbers of classes; or that the network takes batches of one size only.
     """
     inputs, targets = dataset[0]
     place = f"{data_place} and {network_place}"
+    _require_open_batch(model.graph.inputs[0], network_place)
     wanted = _sample_shape(model.graph.inputs[0])
     if not _matches(inputs.shape, wanted):
         raise DataError(
@@ -45,6 +46,16 @@ def require_fit(model: ir.Model, network_place: str, dataset: Dataset, data_plac
             f"the targets have the shape {tuple(targets.shape)}, the network's output asks for {_text(output)}",
             place=place,
             fix="Give targets of that shape, or a network whose output has the shape of the targets.",
+        )
+
+
+def _require_open_batch(value: ir.Value, network_place: str) -> None:
+    sizes = [] if value.shape is None else list(value.shape)
+    if sizes and isinstance(sizes[0], int):
+        raise DataError(
+            f"the network's input '{value.name}' takes batches of {sizes[0]} only; the last batch of a data set may be smaller",
+            place=network_place,
+            fix="Export the network with a symbolic batch axis.",
         )
 
 

@@ -8,7 +8,7 @@ import onnx_ir as ir
 from converters import build_model, read_network
 from converters.keras_json import network_from_json
 from converters.weights import read_weights
-from converters.weights.onnx import open_onnx
+from converters.weights.onnx import embed_external_data, open_onnx
 from onnxgrid.config import InlineNetwork, InputPath
 from onnxgrid.errors import TransplantError
 from onnxgrid.transplant.apply import apply_plan
@@ -37,7 +37,9 @@ def open_network(layers: InputPath | InlineNetwork, *, seed: int) -> OpenedNetwo
         place = layers.content.place()
         return OpenedNetwork(build_model(network_from_json(layers.content, place), seed=seed), place)
     if layers.path.suffix == ".onnx":
-        return OpenedNetwork(open_onnx(layers.path), layers.given)
+        model = open_onnx(layers.path)
+        embed_external_data(model, layers.given)  # engines and checkpoints hold the model without its folder
+        return OpenedNetwork(model, layers.given)
     return OpenedNetwork(build_model(read_network(layers.path), seed=seed), layers.given)
 
 

@@ -79,7 +79,7 @@ def open_run(
         model = restore_weights(checkpoint, model)
     elif settings.checkpoints.load is not None:
         model = load_weights(model, settings.checkpoints.load, strict=strict, write=log.write)
-    if settings.optimizer is not None:
+    if settings.optimizer is not None and settings.data.input_path is not None:
         log.optimizer(settings.optimizer)
     if settings.loss is not None:
         log.loss(settings.loss)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import onnx_ir as ir
 
-from converters import save_model
+from converters.model_file import require_one_file, save_model
 from converters.weights import read_weights
 from converters.weights.onnx import embed_external_data, open_onnx
 from onnxgrid.errors import TransplantError
@@ -18,9 +18,6 @@ from onnxgrid.transplant.report import TransplantReport
 __all__ = ["transplant_files"]
 
 MODEL_SUFFIX = ".onnx"
-
-MAX_MODEL_BYTES = 2**31 - 2**20
-"""A protobuf message ends at 2 GiB; one MiB is left for the graph."""
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +35,7 @@ def transplant_files(
         logger.warning("%s: nothing to copy into %s: no parameter has the same name and shape in both", source, target)
     written = out is not None and not dry_run
     if out is not None and written:
-        _check_size(model, target)
+        require_one_file(model, out)
         filled = apply_plan(plan, weights, model)
         embed_external_data(filled, str(target))
         try:
@@ -89,19 +86,4 @@ def _refuse_differences(plan: TransplantPlan, source: Path, target: Path) -> Non
             "the transplant is strict, and this does not match:\n" + "\n".join(lines),
             place=f"{source} into {target}",
             fix="Rename what has another name, or allow differences.",
-        )
-
-
-def _check_size(model: ir.Model, target: Path) -> None:
-    size = sum(
-        value.const_value.nbytes
-        for graph in model.graphs()
-        for value in graph.initializers.values()
-        if value.const_value is not None
-    )
-    if size > MAX_MODEL_BYTES:
-        raise TransplantError(
-            f"the model holds {size / 2**30:.1f} GiB of initializers; the file to be written must stay under 2 GiB",
-            place=str(target),
-            fix="Transplant into a smaller model.",
         )

@@ -1,17 +1,14 @@
 """What the graph looks like, and how it reaches its file."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import onnx_ir as ir
 import pytest
 
 import converters
-from converters.errors import ConversionError
 from tests.converters.keras_oracle import run_onnx
 
 CONV = {"filters": 4, "kernel_size": 3, "padding": "same"}
@@ -177,44 +174,3 @@ def test_two_open_inputs_do_not_claim_one_size(convert: Any) -> None:
     ]
     graph = convert([*inputs, layer("Add", "sum") | {"inbound_nodes": ["left", "right"]}]).graph
     assert [str(v.shape) for v in graph.inputs] == ["[N,2,H,W]", "[N,2,right_H,right_W]"]
-
-
-def test_a_saved_model_is_valid(convert: Any, tmp_path: Path) -> None:
-    converters.save_model(convert(), tmp_path / "net.onnx")
-    onnx.checker.check_model(tmp_path / "net.onnx", full_check=True)
-
-
-def test_saving_leaves_nothing_but_the_file(convert: Any, tmp_path: Path) -> None:
-    path = tmp_path / "out" / "net.onnx"
-    path.parent.mkdir()
-    path.write_text("old")
-    converters.save_model(convert(), path)
-    assert os.listdir(path.parent) == ["net.onnx"]
-
-
-def test_a_failed_save_leaves_the_old_file(convert: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "out" / "net.onnx"
-    path.parent.mkdir()
-    path.write_text("old")
-
-    def full_disk(descriptor: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full_disk)
-    with pytest.raises(ConversionError) as error:
-        converters.save_model(convert(), path)
-    assert str(error.value) == (
-        f"{path}: cannot be written: No space left on device\n  Give a file in a folder that exists and can be written."
-    )
-    assert os.listdir(path.parent) == ["net.onnx"]
-    assert path.read_text() == "old"
-
-
-def test_a_folder_that_is_not_there_is_said(convert: Any, tmp_path: Path) -> None:
-    path = tmp_path / "nowhere" / "net.onnx"
-    with pytest.raises(ConversionError) as error:
-        converters.save_model(convert(), path)
-    assert str(error.value) == (
-        f"{path}: cannot be written: No such file or directory\n"
-        "  Give a file in a folder that exists and can be written."
-    )

@@ -1,24 +1,17 @@
-"""Each ONNX op in torch against ONNX Runtime, at opset 17; and that the table holds every op the converter writes."""
+"""Each ONNX op in torch against ONNX Runtime, at opset 17."""
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx_ir as ir
 import onnxruntime
 import pytest
 import torch
 from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
-import converters
 from onnxgrid.engines.torch_ops import TORCH_OPS, bind_attributes, torch_op
-
-MODELS = Path(__file__).parents[3] / "models"
-NETWORKS = sorted(path for path in MODELS.glob("*.json") if not path.name.startswith("run_"))
 
 
 @dataclass(frozen=True)
@@ -145,19 +138,17 @@ CASES = {
     "Div": Case("Div", (X, X + 9)),
     "MatMul": Case("MatMul", (X, numbers(11, 3))),
     "Where": Case("Where", (X > 0, X, scalar(7))),
+    "Greater": Case("Greater", (X, scalar(0.1))),
     "Less": Case("Less", (X, scalar(0.1))),
     "GreaterOrEqual": Case("GreaterOrEqual", (X, scalar(0.1))),
     "Identity": Case("Identity", (X,)),
 }
 
-REFERENCE_ONLY = {"BatchNormalization in training": "ONNX Runtime's CPU kernel is built for inference alone"}
-
-
 def by_onnx(case: Case) -> list[np.ndarray]:
     given = {f"x{i}": value for i, value in enumerate(case.inputs) if value is not None}
     names = [f"x{i}" if value is not None else "" for i, value in enumerate(case.inputs)]
     outputs = [f"y{i}" for i in range(case.outputs)]
-    kind = TensorProto.BOOL if case.op_type in ("Less", "GreaterOrEqual") else TensorProto.FLOAT
+    kind = TensorProto.BOOL if case.op_type in ("Greater", "GreaterOrEqual", "Less") else TensorProto.FLOAT
     graph = helper.make_graph(
         [helper.make_node(case.op_type, names, outputs, **case.attributes)],
         "one node",
@@ -168,7 +159,7 @@ def by_onnx(case: Case) -> list[np.ndarray]:
         [helper.make_tensor_value_info(name, kind, None) for name in outputs],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    if case.outputs > 1:
+    if case.outputs > 1:  # ONNX Runtime's own kernel for batch statistics differs: it takes the sample variance
         return ReferenceEvaluator(model).run(None, given)
     return onnxruntime.InferenceSession(model.SerializeToString()).run(None, given)
 
@@ -206,36 +197,3 @@ def test_an_op_has_one_owner() -> None:
     with pytest.raises(ValueError, match="already") as caught:
         torch_op("Conv")(torch.relu)
     assert str(caught.value) == "::Conv is already conv"
-
-
-def layer(class_name: str, **config: object) -> dict[str, object]:
-    return {"class_name": class_name, "config": {"name": class_name.lower(), **config}}
-
-
-def ops_of(model: ir.Model) -> set[tuple[str, str]]:
-    return {(node.domain, node.op_type) for node in model.graph}
-
-
-@pytest.mark.parametrize("path", NETWORKS, ids=lambda path: path.stem)
-def test_every_op_of_our_networks_is_in_the_table(path: Path) -> None:
-    assert ops_of(converters.convert(path)) <= set(TORCH_OPS)
-
-
-WINDOW = {"kernel_size": 3, "filters": 2}
-LAYER_CASES: dict[str, list[dict[str, object]]] = {
-    "InputLayer": [{}],
-    "Conv2D": [{**WINDOW, "padding": padding, "strides": 2, "use_bias": bias} for padding, bias in (("same", True), ("valid", False))],
-    "Conv2DTranspose": [{**WINDOW, "padding": padding, "strides": strides} for padding in ("same", "valid") for strides in (1, 2)],
-    "MaxPooling2D": [{"pool_size": 2, "padding": padding} for padding in ("same", "valid")],
-    "UpSampling2D": [{"size": [2, 3], "interpolation": kind} for kind in ("nearest", "bilinear")],
-    "BatchNormalization": [{}, {"scale": False, "center": False}],
-    "Activation": [],
-    "ReLU": [{}, {"max_value": 6.0}, {"negative_slope": 0.1}, {"threshold": 1.0, "max_value": 2.0, "negative_slope": 0.5}],
-    "Concatenate": [{"axis": -1}, {"axis": 1}],
-    "Add": [{}],
-    "Flatten": [{}],
-    "Dense": [{"units": 3}, {"units": 3, "use_bias": False}],
-    "Dropout": [{"rate": 0.5}],
-    "GlobalAveragePooling2D": [{}, {"keepdims": True}],
-}
-"""Configurations that between them write every op that a layer can write; activations are added by name."""

@@ -1,0 +1,48 @@
+"""An ONNX model as a file, which appears whole or not at all."""
+
+from pathlib import Path
+
+import onnx_ir as ir
+
+from converters.atomic_file import replacing
+from converters.errors import ConversionError
+
+__all__ = ["require_one_file", "save_model"]
+
+MAX_MODEL_BYTES = 2**31 - 2**20
+"""A protobuf message ends at 2 GiB; one MiB is left for the graph."""
+
+
+def require_one_file(model: ir.Model, path: Path) -> None:
+    """Nothing, if the model can be written to one file; no data are read.
+
+    Raises:
+        ConversionError: if its initializers hold 2 GiB or more.
+    """
+    tensors = (value.const_value for graph in model.graphs() for value in graph.initializers.values())
+    size = sum(tensor.nbytes for tensor in tensors if tensor is not None)
+    if size > MAX_MODEL_BYTES:
+        raise ConversionError(
+            f"cannot be written: the model holds {size / 2**30:.1f} GiB of initializers, and a file ends at 2 GiB",
+            place=str(path),
+            fix="Use a smaller model.",
+        )
+
+
+def save_model(model: ir.Model, path: Path) -> None:
+    """Write a model in one file: under another name beside it, then renamed.
+
+    Raises:
+        ConversionError: if the file cannot be written, or would have 2 GiB or more.
+    """
+    require_one_file(model, path)
+    data = ir.to_proto(model).SerializeToString()
+    try:
+        with replacing(path) as temporary:
+            temporary.write_bytes(data)
+    except OSError as error:
+        raise ConversionError(
+            f"cannot be written: {error.strerror}",
+            place=str(path),
+            fix="Give a file in a folder that exists and can be written.",
+        ) from None

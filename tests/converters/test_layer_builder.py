@@ -1,0 +1,66 @@
+"""Tensors in Keras' order and channels first, and the way between: also where no layer of today leads there."""
+
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+
+from converters.json_text import parse_json
+from converters.layers.layer_builder import GraphBuilder, LayerBuilder
+from converters.layers.registry import LAYERS
+from converters.layers.tensor import Layout, Tensor
+from converters.network import Layer
+
+
+@pytest.fixture
+def graph() -> GraphBuilder:
+    return GraphBuilder(opset=17, ir_version=9, seed=0, names=["a"], input_shape=None)
+
+
+@pytest.fixture
+def builder(graph: GraphBuilder) -> LayerBuilder:
+    layer = Layer("a", "Test", parse_json("{}", "net.json"), (), "net.json:1:1", trainable=True)
+    return LayerBuilder(graph, layer, order=0, call_name="a")
+
+
+def tensor(layout: Layout, *stored: int | str) -> Tensor:
+    return Tensor(ir.Value(name="x", shape=ir.Shape(stored), type=ir.TensorType(ir.DataType.FLOAT)), layout)
+
+
+@pytest.mark.parametrize("shape", [("N", 8, 3), ("N", 8, 11, 3), ("N", 5, 8, 11, 3)])
+def test_a_tensor_in_keras_order_is_moved_and_moved_back(
+    shape: tuple[int | str, ...], graph: GraphBuilder, builder: LayerBuilder
+) -> None:
+    x = tensor(Layout.KERAS, *shape)
+    moved = builder.channels_first(x)
+    assert (moved.layout, moved.shape, moved.stored_shape) == (Layout.CHANNELS_FIRST, shape, ("N", 3, *shape[1:-1]))
+    back = builder.keras_order(moved)
+    assert (back.layout, back.shape, back.stored_shape) == (Layout.KERAS, shape, shape)
+    there, and_back = (np.array(node.attributes["perm"].as_ints()) for node in graph.nodes)
+    np.testing.assert_array_equal(there[and_back], np.arange(len(shape)))
+
+
+def test_a_tensor_that_is_right_is_left_alone(graph: GraphBuilder, builder: LayerBuilder) -> None:
+    image, features = tensor(Layout.CHANNELS_FIRST, "N", 3, 8, 11), tensor(Layout.KERAS, "N", 3)
+    assert builder.channels_first(image) is image
+    assert builder.channels_first(features) is features
+    assert builder.keras_order(features) is features
+    assert graph.nodes == []
+
+
+@pytest.mark.parametrize("class_name", ["Add", "Concatenate"])
+def test_a_merge_brings_its_inputs_to_one_layout(class_name: str, graph: GraphBuilder, builder: LayerBuilder) -> None:
+    config: Any = type("Config", (), {"axis": -1})
+    inputs = [tensor(Layout.KERAS, "N", 8, 11, 3), tensor(Layout.CHANNELS_FIRST, "N", 3, 8, 11)]
+    merged = LAYERS[class_name].convert(config, inputs, builder)
+    assert merged.layout is Layout.CHANNELS_FIRST
+    assert graph.nodes[0].op_type == "Transpose"
+    assert merged.spatial == (8, 11)
+
+
+def test_axes_are_counted_as_keras_counts_them() -> None:
+    image = tensor(Layout.CHANNELS_FIRST, "N", 3, 8, 11)
+    assert image.shape == ("N", 8, 11, 3)
+    assert [image.stored_axis(axis) for axis in range(4)] == [0, 2, 3, 1]
+    assert [tensor(Layout.KERAS, "N", 8, 3).stored_axis(axis) for axis in range(3)] == [0, 1, 2]

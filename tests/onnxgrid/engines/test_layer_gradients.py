@@ -1,0 +1,64 @@
+"""The gradient of every layer that can be converted, on the ort engine against torch's autograd."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+import torch
+
+from onnxgrid.engines import create_engine
+from onnxgrid.engines.trainable_graph import TrainableGraph
+from onnxgrid.losses import MeanSquaredError
+
+os.environ.setdefault("KERAS_BACKEND", "torch")  # before Keras is imported, by the table of layers
+
+from tests.converters.keras_oracle import convert_keras, functional
+from tests.converters.test_layers import Case
+from tests.converters.test_layers import flat as layer_cases
+
+SAMPLES = 3
+PROBE = "probe.weight"
+"""A parameter that is added to the input, so that layers without weights pass a gradient on to something too."""
+
+CASES = {
+    name: case
+    for name, case in layer_cases().items()
+    if len(case.shapes) == 1 and None not in case.shapes[0]  # an engine trains networks of one input
+}
+
+
+def insert_probe(model: ir.Model) -> None:
+    """Add a parameter to the graph's input, in place."""
+    (x,) = model.graph.inputs
+    assert x.shape is not None
+    shape = [int(size) for size in list(x.shape)[1:]]
+    values = np.random.default_rng(0).normal(size=[1, *shape]).astype(np.float32)
+    probe = ir.val(PROBE, const_value=ir.tensor(values, name=PROBE))
+    node = ir.node("Add", [x, probe], name="probe")
+    node.outputs[0].name, node.outputs[0].type, node.outputs[0].shape = "probe", x.type, x.shape
+    x.replace_all_uses_with(node.outputs[0])
+    node.replace_input_with(0, x)
+    model.graph.register_initializer(probe)
+    model.graph.insert_before(next(iter(model.graph)), node)
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_the_gradient_of_a_layer_is_that_of_torch(case: Case, tmp_path: Path) -> None:
+    model = convert_keras(functional(case.layer(), *case.shapes), tmp_path, case.edit)
+    if not len(model.graph):
+        pytest.skip("nothing is computed: the layer is the identity")
+    insert_probe(model)
+    graph = TrainableGraph.from_model(model, "net.onnx")
+    random = torch.Generator().manual_seed(0)
+    inputs = torch.randn([SAMPLES, *list(model.graph.inputs[0].shape or ())[1:]], generator=random)
+    engines = [create_engine(name, graph, MeanSquaredError(), seed=0) for name in ("ort", "torch")]
+    targets = torch.randn(engines[0].predict(inputs).shape, generator=random)
+    results = [engine.step(inputs, targets, number=0) for engine in engines]
+    torch.testing.assert_close(results[0].loss, results[1].loss, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(results[0].outputs, results[1].outputs, rtol=1e-4, atol=1e-5)
+    ours, theirs = (engine.gradients.views for engine in engines)
+    assert theirs[PROBE].abs().max() > 0
+    for name, gradient in theirs.items():
+        torch.testing.assert_close(ours[name], gradient, rtol=1e-3, atol=1e-5, msg=lambda text, name=name: f"{name}: {text}")

@@ -1,0 +1,69 @@
+"""Whole graphs in torch: every op that the converter writes is known, and gives what ONNX Runtime gives."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import onnxruntime
+import pytest
+import torch
+
+import converters
+from onnxgrid.engines.torch_ops import TORCH_OPS
+from onnxgrid.engines.torch_program import TorchProgram
+
+os.environ.setdefault("KERAS_BACKEND", "torch")  # before Keras is imported, by the table of layers
+
+from tests.converters.keras_oracle import convert_keras, functional, random_inputs
+from tests.converters.test_layers import Case
+from tests.converters.test_layers import flat as layer_cases
+
+MODELS = Path(__file__).parents[3] / "models"
+NETWORKS = sorted(path for path in MODELS.glob("*.json") if not path.name.startswith("run_"))
+
+
+def assert_torch_equals_onnxruntime(model: ir.Model, inputs: list[np.ndarray]) -> None:
+    assert {(node.domain, node.op_type) for node in model.graph} <= set(TORCH_OPS)
+    program = TorchProgram(model, model.graph.outputs, [], torch.device("cpu"), "net.onnx")
+    names = [value.name or "" for value in model.graph.inputs]
+    session = onnxruntime.InferenceSession(ir.to_proto(model).SerializeToString())
+    expected = session.run(None, dict(zip(names, inputs, strict=True)))
+    given = program(dict(zip(names, map(torch.from_numpy, inputs), strict=True)))
+    for ours, theirs in zip(given, expected, strict=True):
+        np.testing.assert_allclose(ours.numpy(), theirs, rtol=1e-4, atol=1e-5, strict=True)
+
+
+@pytest.mark.parametrize("case", layer_cases().values(), ids=layer_cases())
+def test_every_layer_in_torch_equals_onnxruntime(case: Case, tmp_path: Path) -> None:
+    model = convert_keras(functional(case.layer(), *case.shapes), tmp_path, case.edit)
+    inputs = random_inputs(case.sizes or [shape for shape in case.shapes if None not in shape])
+    channels_first = [np.ascontiguousarray(np.moveaxis(x, -1, 1)) if x.ndim > 2 else x for x in inputs]
+    assert_torch_equals_onnxruntime(model, channels_first)
+
+
+@pytest.mark.parametrize("path", NETWORKS, ids=lambda path: path.stem)
+def test_every_network_of_ours_in_torch_equals_onnxruntime(path: Path) -> None:
+    model = converters.convert(path)
+    shape = [2, *list(model.graph.inputs[0].shape or ())[1:]]
+    assert_torch_equals_onnxruntime(model, [np.random.default_rng(0).random(shape, dtype=np.float32)])
+
+
+def model_of(text: str) -> ir.Model:
+    return ir.from_proto(onnx.parser.parse_model(f'<ir_version: 9, opset_import: ["" : 17]>\n{text}'))
+
+
+def test_values_are_let_go_after_their_last_use_but_not_before() -> None:
+    model = model_of("""net (float[N, 2] x) => (float[N, 2] y, float[N, 2] a) {
+        a = Relu (x)
+        b = Add (a, x)
+        c = Mul (b, b)
+        y = Add (c, x)
+    }""")
+    x = torch.tensor([[1.0, -2.0]])
+    program = TorchProgram(model, model.graph.outputs, [], torch.device("cpu"), "net.onnx")
+    y, a = program({"x": x})
+    assert (y.tolist(), a.tolist()) == ([[5.0, 2.0]], [[1.0, 0.0]])
+
+
