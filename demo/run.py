@@ -149,6 +149,11 @@ def growing() -> tuple[Evaluations, Evaluations, Evaluations]:
     """Use case 3: a U-Net that denoises; at 32x32 it is one level deeper, and the lower levels keep their weights."""
     title("3. A growing U-Net that removes noise: one level more at the top")
     coarse = train("unet_16")
+    command("convert", "models/digits_unet_32.json", "-o", "demo_output/unet_32.onnx")
+    source, report = last_checkpoint("unet_16").with_suffix(".pt"), "demo_output/unet_32_report.json"
+    start = "demo_output/unet_32_start.onnx"
+    lines = command("transplant", str(source), "demo_output/unet_32.onnx", "-o", start, "--report", report)
+    print(lines.splitlines()[-1])
     transplanted = train("unet_32")
     scratch = train("unet_32_scratch")
     return coarse, transplanted, scratch

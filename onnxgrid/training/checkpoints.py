@@ -26,6 +26,9 @@ __all__ = ["Checkpoint", "RunState", "newest_checkpoint", "restore_optimizer", "
 
 FORMAT, VERSION = "onnxgrid-checkpoint", 1
 
+READ_ERRORS = (OSError, RuntimeError, EOFError, ValueError, zipfile.BadZipFile, pickle.UnpicklingError)
+"""What torch.load raises for a file that is cut off or something else, and `_read` for one that is not ours."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -95,25 +98,19 @@ def newest_checkpoint(folder: Path) -> Checkpoint | None:
     for _, path in sorted(numbered.items(), reverse=True):
         try:
             return _read(path)
-        except (
-            OSError,
-            RuntimeError,
-            EOFError,
-            KeyError,
-            TypeError,
-            zipfile.BadZipFile,
-            pickle.UnpicklingError,
-        ) as error:
-            logger.warning(
-                "%s is not a whole checkpoint (%s); looking for an older one.", path, str(error).splitlines()[0]
-            )
+        except READ_ERRORS as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            logger.warning("%s is not a whole checkpoint (%s); looking for an older one.", path, reason)
     return None
 
 
 def _read(path: Path) -> Checkpoint:
     content = torch.load(path, weights_only=True)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise KeyError("it was not written by onnxgrid train")
+        raise ValueError("it was not written by onnxgrid train")
+    missing = {"model", "optimizer", *(field.name for field in fields(RunState))} - content.keys()
+    if missing:
+        raise ValueError(f"it lacks {', '.join(sorted(missing))}")
     state = RunState(**{field.name: content[field.name] for field in fields(RunState)})
     return Checkpoint(path, state, content["model"], content["optimizer"])
 

@@ -5,6 +5,8 @@ import logging
 import sys
 from importlib.machinery import ModuleSpec
 
+import onnx
+import onnx_ir as ir
 import pytest
 from onnxruntime.capi import _pybind_state
 
@@ -12,9 +14,11 @@ from onnxgrid.engines import create_engine, create_predictor, default_engine
 from onnxgrid.engines.trainable_graph import TrainableGraph
 from onnxgrid.errors import ConfigError, WorkFailed
 from onnxgrid.losses import MeanSquaredError
-from tests.small_models import numbered, small_model
 
-MODEL = small_model({"conv.weight": numbered((3, 2, 1, 1))})
+MODEL = ir.from_proto(
+    onnx.parser.parse_model("""<ir_version: 9, opset_import: ["" : 17]>
+    net (float[N, 2] x) => (float[N, 2] y) <float[2] w = {1, 2}> { y = Mul (x, w) }""")
+)
 GRAPH = TrainableGraph.from_model(MODEL, "net.onnx")
 
 NOT_INSTALLED = "onnxruntime-training-cpu is not installed (pip install 'onnxgrid[train]')"

@@ -1,0 +1,158 @@
+"""What a network, a data set and a loss must agree on, and what is said when they do not."""
+
+import onnx_ir as ir
+import pytest
+import torch
+
+from onnxgrid.data import Batch
+from onnxgrid.data.columns import StoredColumn
+from onnxgrid.data.dataset import Dataset
+from onnxgrid.errors import DataError
+from onnxgrid.losses import Loss, MeanSquaredError, NegativeLogLikelihood
+from onnxgrid.training.fit import require_fit, with_classes_checked
+
+Sizes = list[int | str | None]
+
+
+def network(inputs: Sizes, outputs: Sizes | None) -> ir.Model:
+    x = ir.val("x", dtype=ir.DataType.FLOAT, shape=ir.Shape(inputs))
+    y = ir.val("y", dtype=ir.DataType.FLOAT, shape=None if outputs is None else ir.Shape(outputs))
+    return ir.Model(ir.Graph([x], [y], nodes=[], opset_imports={"": 17}, name="net"), ir_version=9)
+
+
+def dataset(inputs: tuple[int, ...], targets: torch.Tensor | None, classes: tuple[str, ...] | None = None) -> Dataset:
+    count = 1 if targets is None else len(targets)
+    column = None if targets is None else StoredColumn(targets)
+    names = tuple(f"{i}.npy" for i in range(count))
+    return Dataset(StoredColumn(torch.zeros(count, *inputs)), column, names=names, classes=classes, kind="samples")
+
+
+def labels(*values: int) -> torch.Tensor:
+    return torch.tensor(values)
+
+
+def fit(model: ir.Model, data: Dataset, loss: Loss | None) -> None:
+    require_fit(model, "net.json", data, "data/x", loss)
+
+
+FITTING: dict[str, tuple[ir.Model, Dataset, Loss | None]] = {
+    "a classifier": (network(["N", 1, 8, 9], ["N", 3]), dataset((1, 8, 9), labels(0, 2)), NegativeLogLikelihood()),
+    "fewer classes than outputs": (
+        network(["N", 1, 8, 9], ["N", 3]),
+        dataset((1, 8, 9), labels(0, 1), ("a", "b")),
+        NegativeLogLikelihood((1.0, 2.0, 3.0)),
+    ),
+    "class maps": (
+        network(["N", 1, 8, 9], ["N", 3, 8, 9]),
+        dataset((1, 8, 9), torch.zeros(2, 8, 9, dtype=torch.int64)),
+        NegativeLogLikelihood(),
+    ),
+    "values": (network(["N", 1, 8, 9], ["N", 2, 4, 4]), dataset((1, 8, 9), torch.zeros(2, 2, 4, 4)), MeanSquaredError()),
+    "sizes left open": (
+        network(["N", 1, None, "W"], ["N", 1, None, "W"]),
+        dataset((1, 8, 9), torch.zeros(2, 1, 8, 9)),
+        MeanSquaredError(),
+    ),
+    "an output of unknown shape": (network(["N", 5], None), dataset((5,), torch.zeros(2, 7)), MeanSquaredError()),
+    "no targets": (network(["N", 5], ["N", 3]), dataset((5,), None), MeanSquaredError()),
+    "no loss": (network(["N", 5], ["N", 3]), dataset((5,), torch.zeros(2, 9)), None),
+}
+
+
+@pytest.mark.parametrize(("model", "data", "loss"), FITTING.values(), ids=FITTING)
+def test_what_fits_passes(model: ir.Model, data: Dataset, loss: Loss | None) -> None:
+    fit(model, data, loss)
+
+
+UNFIT: dict[str, tuple[ir.Model, Dataset, Loss | None, str]] = {
+    "samples of another size": (
+        network(["N", 1, 8, 9], ["N", 3]),
+        dataset((3, 8, 8), None),
+        None,
+        "data/x and net.json: the samples have the shape (3, 8, 8), the network's input (1, 8, 9) (channels first)\n"
+        "  Give data of that size, or change the input shape of the network.",
+    ),
+    "samples of another rank": (
+        network(["N", 1, None, None], ["N", 3]),
+        dataset((8, 8), None),
+        None,
+        "data/x and net.json: the samples have the shape (8, 8), the network's input (1, any, any) (channels first)\n"
+        "  Give data of that size, or change the input shape of the network.",
+    ),
+    "targets of another shape": (
+        network(["N", 5], ["N", 3]),
+        dataset((5,), torch.zeros(2, 4)),
+        MeanSquaredError(),
+        "data/x and net.json: the targets have the shape (4,), the network's output asks for (3,)\n"
+        "  Give targets of that shape, or a network whose output has the shape of the targets.",
+    ),
+    "labels for a network with images as output": (
+        network(["N", 5], ["N", 3, 8, 9]),
+        dataset((5,), labels(0, 1)),
+        NegativeLogLikelihood(),
+        "data/x and net.json: the targets have the shape (), the network's output asks for (8, 9)\n"
+        "  Give targets of that shape, or a network whose output has the shape of the targets.",
+    ),
+    "more classes than outputs": (
+        network(["N", 5], ["N", 2]),
+        dataset((5,), labels(0, 1, 2), ("a", "b", "c")),
+        NegativeLogLikelihood(),
+        "data/x and net.json: the samples have 3 classes, the network's output has 2\n"
+        "  Give the network's last layer at least one output for each class.",
+    ),
+    "class weights of another number": (
+        network(["N", 5], ["N", 3]),
+        dataset((5,), labels(0, 1, 2)),
+        NegativeLogLikelihood((1.0, 2.0)),
+        "loss.weight: has 2 numbers, the network's output has 3 classes\n  Give one for each class.",
+    ),
+    "a network for batches of one": (
+        network([1, 5], [1, 3]),
+        dataset((5,), None),
+        None,
+        "net.json: the network's input 'x' takes batches of 1 only; the last batch of a data set may be smaller\n"
+        "  Export the network with a symbolic batch axis.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("model", "data", "loss", "message"), UNFIT.values(), ids=UNFIT)
+def test_what_does_not_fit_is_told_before_the_first_step(
+    model: ir.Model, data: Dataset, loss: Loss | None, message: str
+) -> None:
+    with pytest.raises(DataError) as caught:
+        fit(model, data, loss)
+    assert str(caught.value) == message
+
+
+def check_classes(targets: torch.Tensor | None, loss: Loss, outputs: Sizes) -> list[Batch]:
+    data = dataset((5,), labels(*range(9)))
+    batches = [Batch(torch.zeros(2, 5), targets, torch.tensor([4, 7]))]
+    return list(with_classes_checked(iter(batches), data, network(["N", 5], outputs), loss, "data/x"))
+
+
+def test_batches_whose_classes_exist_pass() -> None:
+    assert len(check_classes(labels(0, 2), NegativeLogLikelihood(), ["N", 3])) == 1
+    assert len(check_classes(labels(0, 255), NegativeLogLikelihood(ignore_index=255), ["N", 3])) == 1
+    assert len(check_classes(None, NegativeLogLikelihood(), ["N", 3])) == 1
+    assert len(check_classes(torch.tensor([9.0, 9.0]), MeanSquaredError(), ["N", 3])) == 1
+
+
+OUTSIDE = {
+    "a label": (labels(2, 3), None, "7.npy", 3),
+    "a negative label": (labels(-100, 0), None, "4.npy", -100),
+    "a pixel": (torch.tensor([[[0, 1]], [[2, 9]]]), None, "7.npy", 9),
+    "not the ignored one": (labels(255, 254), 255, "7.npy", 254),
+}
+
+
+@pytest.mark.parametrize(("targets", "ignored", "sample", "index"), OUTSIDE.values(), ids=OUTSIDE)
+def test_a_class_that_the_network_does_not_have_is_named(
+    targets: torch.Tensor, ignored: int | None, sample: str, index: int
+) -> None:
+    with pytest.raises(DataError) as caught:
+        check_classes(targets, NegativeLogLikelihood(ignore_index=ignored), ["N", 3])
+    assert str(caught.value) == (
+        f"data/x: the target of '{sample}' has the class index {index}, the network's output has 3 classes\n"
+        "  Give indices from 0 to 2, or set loss.ignore_index."
+    )
