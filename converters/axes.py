@@ -1,5 +1,6 @@
 """Axis orders of weights: how Keras stores them, how ONNX and torch do, and the way between the two."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -7,28 +8,38 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["DENSE_KERNEL", "VECTOR", "AxisOrder", "convolution_kernel"]
+__all__ = ["DENSE_KERNEL", "VECTOR", "AxisOrder", "convolution_kernel", "depthwise_kernel", "unchanged"]
 
 Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
 class AxisOrder:
-    """One kind of weight; `permutation[i]` is the Keras axis that stands at ONNX axis `i`."""
+    """One kind of weight; `permutation[i]` is the Keras axis that stands at ONNX axis `i`.
+
+    `merged` says that the first two of those are one axis in ONNX, and that an axis of size 1 follows it.
+    """
 
     permutation: tuple[int, ...]
+    merged: bool = False
 
     def onnx_shape(self, keras_shape: Sequence[int]) -> tuple[int, ...]:
         """The shape in ONNX order of a weight of this Keras shape."""
-        return tuple(keras_shape[axis] for axis in self.permutation)
+        shape = tuple(keras_shape[axis] for axis in self.permutation)
+        return (math.prod(shape[:2]), 1, *shape[2:]) if self.merged else shape
 
     def to_onnx(self, array: Array) -> Array:
         """The weight in ONNX order, contiguous."""
-        return np.ascontiguousarray(array.transpose(self.permutation))
+        return np.ascontiguousarray(array.transpose(self.permutation)).reshape(self.onnx_shape(array.shape))
 
-    def to_keras(self, array: Array) -> Array:
-        """The weight in Keras order, contiguous: the inverse of `to_onnx`."""
-        return np.ascontiguousarray(array.transpose(np.argsort(self.permutation)))
+    def to_keras(self, array: Array, keras_shape: Sequence[int]) -> Array:
+        """The weight in Keras order, contiguous: the inverse of `to_onnx`.
+
+        Args:
+            keras_shape: of the result; which sizes an axis was merged from does not show in the array.
+        """
+        apart = array.reshape([keras_shape[axis] for axis in self.permutation])
+        return np.ascontiguousarray(apart.transpose(np.argsort(self.permutation)))
 
 
 VECTOR = AxisOrder((0,))
@@ -38,6 +49,11 @@ DENSE_KERNEL = AxisOrder((1, 0))
 """Keras (in, out) -> ONNX (out, in)."""
 
 
+def unchanged(rank: int) -> AxisOrder:
+    """The order of a weight that is stored in ONNX as Keras stores it."""
+    return AxisOrder(tuple(range(rank)))
+
+
 def convolution_kernel(spatial_rank: int) -> AxisOrder:
     """The order of a convolution kernel: Keras (k1...kn, in / groups, out) -> ONNX (out, in / groups, k1...kn).
 
@@ -45,3 +61,8 @@ def convolution_kernel(spatial_rank: int) -> AxisOrder:
     for the gradient of a convolution.
     """
     return AxisOrder((spatial_rank + 1, spatial_rank, *range(spatial_rank)))
+
+
+def depthwise_kernel(spatial_rank: int) -> AxisOrder:
+    """The order of a depthwise kernel: Keras (k1...kn, in, multiplier) -> ONNX (in * multiplier, 1, k1...kn)."""
+    return AxisOrder((spatial_rank, spatial_rank + 1, *range(spatial_rank)), merged=True)

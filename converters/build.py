@@ -3,21 +3,26 @@
 All problems that the layers' configs have are told at once; one that shows only when a layer meets its input, alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import onnx
+import onnx.helper
 import onnx_ir as ir
+from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from converters.errors import ConversionError
-from converters.keras_json import CONTAINERS, read_network
+from converters.keras_json import read_network
 from converters.keys import Keys
 from converters.layers import LAYERS, LayerEntry, find_layer
-from converters.layers.layer_builder import GraphBuilder, LayerBuilder
-from converters.layers.tensor import Tensor
+from converters.layers.data_format import input_layout
+from converters.layers.layer_builder import GraphBuilder, IoLayout, LayerBuilder, SpatialSizes
+from converters.layers.operations import KERAS_PREFIX, OPERATIONS, TF_PREFIX
+from converters.layers.opsets import MAX_OPSET, MIN_OPSET
+from converters.layers.tensor import Layout, Tensor
 from converters.network import Layer, Network, Step, execution_order
 from converters.notices import Notices
 from converters.roles import NETWORK_KEY
@@ -37,55 +42,153 @@ class _Recipe:
     config: Any
 
 
-def convert(path: Path | str, *, seed: int = 0, input_shape: tuple[int, ...] | None = None) -> ir.Model:
-    """The checked ONNX model of a Keras JSON file, its parameters at their first values.
+@dataclass(frozen=True)
+class _Plan:
+    """A network whose configs are read and whose calls are in order, with the names of what they give."""
+
+    network: Network
+    recipes: Mapping[str, _Recipe]
+    steps: tuple[Step, ...]
+    names: Mapping[tuple[str, int], str]
+
+
+def convert(
+    path: Path | str,
+    *,
+    seed: int = 0,
+    input_shape: tuple[int, ...] | None = None,
+    opset: int = DEFAULT_OPSET,
+    io_layout: IoLayout = IoLayout.CHANNELS_FIRST,
+    dynamic_spatial: bool = False,
+) -> ir.Model:
+    """The checked ONNX model of a Keras JSON file or `.keras` archive, its parameters at their first values.
 
     Args:
         seed: of those values, not negative; the same seed gives the same bytes.
         input_shape: takes the place of the file's: channels first, without batch.
+        opset: from `MIN_OPSET` to `MAX_OPSET`.
+        io_layout: of the graph's inputs and outputs, of those that have spatial axes.
+        dynamic_spatial: whether spatial sizes become symbolic, so that the graph runs at any.
 
     Raises:
         JsonError: if the file is not JSON.
-        ConversionError: if the network cannot be converted.
+        WeightFileError: if it is an archive that cannot be read.
+        ConversionError: if the network cannot be converted, or not with these options.
     """
-    return build_model(read_network(Path(path)), seed=seed, input_shape=input_shape)
+    return build_model(
+        read_network(Path(path)),
+        seed=seed,
+        input_shape=input_shape,
+        opset=opset,
+        io_layout=io_layout,
+        dynamic_spatial=dynamic_spatial,
+    )
 
 
-def build_model(network: Network, *, seed: int = 0, input_shape: tuple[int, ...] | None = None) -> ir.Model:
+def build_model(
+    network: Network,
+    *,
+    seed: int = 0,
+    input_shape: tuple[int, ...] | None = None,
+    opset: int = DEFAULT_OPSET,
+    io_layout: IoLayout = IoLayout.CHANNELS_FIRST,
+    dynamic_spatial: bool = False,
+) -> ir.Model:
     """The checked ONNX model of a network. Arguments as of `convert`.
 
     Raises:
-        ConversionError: if the network cannot be converted.
+        ConversionError: if the network cannot be converted, or not with these options.
+        ValueError: if the opset is not one that we write.
     """
+    if not MIN_OPSET <= opset <= MAX_OPSET:
+        raise ValueError(f"opset {opset} is not from {MIN_OPSET} to {MAX_OPSET}")
     notices = Notices()
     recipes = _read_configs(network, notices)
-    steps = execution_order(network)
-    names = _call_names(network)
     if input_shape is not None and len(network.inputs) != 1:
         raise ConversionError(
             f"the network has {len(network.inputs)} inputs, and one input shape is given",
             place=network.place,
             fix="Write the shapes in the network's file.",
         )
-    graph = GraphBuilder(
-        opset=DEFAULT_OPSET,
-        ir_version=DEFAULT_IR_VERSION,
-        seed=seed,
-        names=list(names.values()),
-        input_shape=input_shape,
-    )
-    tensors: dict[tuple[str, int], Tensor] = {}
-    builders: dict[tuple[str, int], LayerBuilder] = {}
-    for step in steps:
-        key = step.layer.name, step.call
-        builders[key] = LayerBuilder(graph, step.layer, order=step.order, call_name=names[key])
-        tensors[key] = _build_call(step, recipes[step.layer.name], tensors, builders[key], graph)
+    plan = _Plan(network, recipes, execution_order(network), _call_names(network))
+    least_ir_version = onnx.helper.find_min_ir_version_for([onnx.helper.make_opsetid("", opset)])
+
+    def empty_graph(sizes: SpatialSizes) -> GraphBuilder:
+        return GraphBuilder(
+            opset=opset,
+            ir_version=max(DEFAULT_IR_VERSION, least_ir_version),
+            seed=seed,
+            names=list(plan.names.values()),
+            input_shape=input_shape,
+            input_layout=input_layout(network),
+            io_layout=io_layout,
+            spatial_sizes=sizes,
+        )
+
+    if dynamic_spatial:
+        _require_every_size(plan, empty_graph)
+    graph = empty_graph(SpatialSizes.OPEN if dynamic_spatial else SpatialSizes.DECLARED)
+    build = _carried_out(plan, graph)
     for ref in network.outputs:
-        _add_output(tensors[ref.layer, ref.call], builders[ref.layer, ref.call], graph)
+        _add_output(build.tensors[ref.layer, ref.call], build.builders[ref.layer, ref.call], graph)
     model = _model(network, graph)
+    RemoveUnusedNodesPass()(model)  # a Transpose that the next layer took back
     _check(model)
     notices.log()
     return model
+
+
+def _require_every_size(plan: _Plan, empty_graph: Callable[[SpatialSizes], GraphBuilder]) -> None:
+    """Nothing, if every layer builds with spatial sizes that are open, and with others than those declared.
+
+    A layer that does not stands with what it gives at the declared sizes, so that those behind it are seen too.
+
+    Raises:
+        ConversionError: that names all layers that do not.
+    """
+    declared = _carried_out(plan, empty_graph(SpatialSizes.DECLARED)).tensors
+    refused: dict[str, ConversionError] = {}
+    for sizes in (SpatialSizes.OPEN, SpatialSizes.DOUBLED):
+        for error in _carried_out(plan, empty_graph(sizes), stand_ins=declared).errors:
+            refused.setdefault(error.layer, error)
+    if refused:
+        told = [f"  {error.place}: {error.problem}" for error in refused.values()]
+        raise ConversionError(
+            "\n".join(["these layers need spatial sizes that are known", *told]),
+            place=plan.network.place,
+            fix="Convert without dynamic spatial sizes, or replace them, as global pooling replaces Flatten.",
+        )
+
+
+@dataclass
+class _Build:
+    """What the calls of a network gave."""
+
+    tensors: dict[tuple[str, int], Tensor]
+    builders: dict[tuple[str, int], LayerBuilder]
+    errors: list[ConversionError]
+
+
+def _carried_out(plan: _Plan, graph: GraphBuilder, stand_ins: Mapping[tuple[str, int], Tensor] | None = None) -> _Build:
+    """The calls of a plan, their nodes added to the graph.
+
+    Args:
+        stand_ins: what takes the place of a call that fails; without them, its error is raised.
+    """
+    build = _Build({}, {}, [])
+    for step in plan.steps:
+        key = step.layer.name, step.call
+        call = step.layer.calls[step.call]
+        builder = LayerBuilder(graph, step.layer, call=call, order=step.order, call_name=plan.names[key])
+        build.builders[key] = builder
+        try:
+            build.tensors[key] = _build_call(step, plan.recipes[step.layer.name], build.tensors, builder, graph)
+        except ConversionError as error:
+            if stand_ins is None:
+                raise
+            build.errors.append(error)
+            build.tensors[key] = stand_ins[key]
+    return build
 
 
 def _read_configs(network: Network, notices: Notices) -> dict[str, _Recipe]:
@@ -103,7 +206,7 @@ def _read_configs(network: Network, notices: Notices) -> dict[str, _Recipe]:
 
 
 def _read_config(layer: Layer, notices: Notices) -> _Recipe:
-    entry = find_layer(layer.class_name)
+    entry = OPERATIONS.get(layer.class_name) or find_layer(layer.class_name)
     if entry is None:
         raise _unsupported(layer)
     for call in layer.calls:
@@ -122,17 +225,19 @@ def _read_config(layer: Layer, notices: Notices) -> _Recipe:
 
 
 def _unsupported(layer: Layer) -> ConversionError:
-    known = sorted({entry.class_name for entry in LAYERS.values()})
-    problem = "this class cannot be converted"
+    problem, known = "this class cannot be converted", sorted({entry.class_name for entry in LAYERS.values()})
+    kind = "layers of these classes"
+    for prefix in (KERAS_PREFIX, TF_PREFIX):
+        if layer.class_name.startswith(prefix):
+            problem, known = "this operation cannot be converted", sorted(n for n in OPERATIONS if n.startswith(prefix))
+            kind = "these operations"
     close = get_close_matches(layer.class_name, known)
-    if layer.class_name in CONTAINERS:
-        problem = "a model within the model cannot be converted"
-    elif close:
+    if close:
         problem += f"; the nearest that can: {', '.join(close)}"
     return ConversionError(
         problem,
         place=layer.place,
-        fix=f"Use layers of these classes: {', '.join(known)}.",
+        fix=f"Use {kind}: {', '.join(known)}.",
         layer=layer.name,
         class_name=layer.class_name,
     )
@@ -178,7 +283,8 @@ def _build_call(
     inputs = [tensors[ref.layer, ref.call] for ref in step.inputs]
     nodes_before = len(graph.nodes)
     result = recipe.entry.convert(recipe.config, inputs, builder)
-    if len(graph.nodes) > nodes_before:
+    emitted = any(result.value.producer() is node for node in graph.nodes[nodes_before:])
+    if emitted and inputs:  # an input layer's name is that of the graph input
         graph.rename(result.value, builder.call_name)
     return result
 
@@ -186,6 +292,12 @@ def _build_call(
 def _add_output(tensor: Tensor, builder: LayerBuilder, graph: GraphBuilder) -> None:
     """Make a value a graph output named after its layer: through a node if it has another name, or is one already."""
     value, name = tensor.value, builder.call_name
+    if graph.io_layout is IoLayout.CHANNELS_LAST and tensor.layout is Layout.CHANNELS_FIRST:
+        if value.name == name and value.producer() is not None:
+            graph.rename(value, graph.unique(f"{name}/channels_first"))
+        value = builder.keras_order(tensor).value
+        if value.producer() is not None:
+            graph.rename(value, name)
     taken = {other.name for other in (*graph.inputs.values(), *graph.outputs)}
     if value.name != name or name in taken:
         value = builder.op("Identity", [value])

@@ -22,6 +22,10 @@ MAX_SHOWN_COLUMNS = 120
 """A longer offending line is cut around the column, so that a one-line file does not flood the terminal."""
 
 
+MAX_JSON_BYTES = 2**26
+"""64 MiB: the largest networks that Keras knows are 2 MB, and each byte of JSON takes some fifteen of memory."""
+
+
 @dataclass(frozen=True)
 class JsonText:
     """The text of a JSON file and its name, for turning offsets into `file:line:column`."""
@@ -87,7 +91,7 @@ class _Decoder(json.JSONDecoder):
     """The standard decoder, in its Python form, building objects that know their offsets."""
 
     def __init__(self, source: JsonText) -> None:
-        super().__init__(parse_constant=_refuse_constant)
+        super().__init__(parse_constant=_refuse_constant, parse_int=_parse_integer)
         self.source = source
         self.parse_object, self.parse_array = self._object, self._array
         self.scan_once = json.scanner.py_make_scanner(self)  # type: ignore[attr-defined]
@@ -101,6 +105,8 @@ class _Decoder(json.JSONDecoder):
         pairs, end = json.decoder.JSONObject(text_and_end, strict, recorded, None, list, {})  # type: ignore[attr-defined]
         seen: set[str] = set()
         for (key, _value), offset in zip(pairs, offsets, strict=True):
+            if not key.isascii():
+                self._require_text(key, offset)
             if key in seen:
                 raise JsonError(
                     f'the key "{key}" stands twice in one object',
@@ -127,14 +133,44 @@ class _Decoder(json.JSONDecoder):
                 raise JsonError(
                     f"{constant} is not JSON", place=self.source.place(offset), fix="Write a finite number, or null."
                 ) from None
+            except _TooLong as digits:
+                raise JsonError(
+                    f"a number of {digits} digits", place=self.source.place(offset), fix="Write a smaller number."
+                ) from None
+            if isinstance(value[0], str) and not value[0].isascii():
+                self._require_text(value[0], offset)
             offsets.append(offset)
             return value
 
         return scan
 
+    def _require_text(self, text: str, offset: int) -> None:
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise JsonError(
+                f"half of a character: \\u{ord(text[error.start]):04x}",
+                place=self.source.place(offset),
+                fix="Write both halves, or remove it.",
+            ) from None
+
 
 class _NotANumber(Exception):
     pass
+
+
+class _TooLong(Exception):
+    pass
+
+
+MAX_DIGITS = 1000
+"""Far beyond any number that means something; Python itself refuses 4300, in words of its own."""
+
+
+def _parse_integer(digits: str) -> int:
+    if len(digits) > MAX_DIGITS:
+        raise _TooLong(len(digits))
+    return int(digits)
 
 
 def _refuse_constant(name: str) -> Any:
@@ -157,8 +193,8 @@ def parse_json(text: str, name: str) -> Any:
         return _Decoder(source).decode(text)
     except json.JSONDecodeError as error:
         raise _syntax_error(error, source) from None
-    except _NotANumber as constant:
-        raise JsonError(f"{constant} is not JSON", place=source.place(0), fix="Give a JSON object or array.") from None
+    except (_NotANumber, _TooLong) as number:
+        raise JsonError(f"{number} is not JSON", place=source.place(0), fix="Give a JSON object or array.") from None
     except RecursionError:
         depth = sys.getrecursionlimit()
         raise JsonError(
@@ -190,10 +226,18 @@ def read_json(path: Path) -> Any:
     """`parse_json` of a UTF-8 file.
 
     Raises:
-        JsonError: if the file cannot be read, is not UTF-8 or is not JSON.
+        JsonError: if the file cannot be read, is larger than `MAX_JSON_BYTES`, is not UTF-8 or is not JSON.
     """
     try:
-        return parse_json(path.read_text(encoding="utf-8-sig"), str(path))
+        with path.open("rb") as file:
+            data = file.read(MAX_JSON_BYTES + 1)
+        if len(data) > MAX_JSON_BYTES:
+            raise JsonError(
+                f"is larger than {MAX_JSON_BYTES // 2**20} MiB, which no network's JSON is",
+                place=str(path),
+                fix="Give the network without its weights.",
+            )
+        return parse_json(data.decode("utf-8-sig"), str(path))
     except OSError as error:
         raise JsonError(
             f"cannot be read: {error.strerror}", place=str(path), fix="Give the path of a readable JSON file."

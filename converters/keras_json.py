@@ -2,12 +2,15 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from converters.errors import ConversionError
 from converters.json_text import JsonArray, JsonObject, read_json
+from converters.keras_archive import ARCHIVE_SUFFIX, ARCHIVED_CONFIG, read_archived_config
+from converters.keras_calls import read_calls, read_refs
+from converters.nested import inline
 from converters.network import Call, Layer, Network, Ref, check_references, drop_unreachable
 
 __all__ = ["CONTAINERS", "network_from_json", "read_network"]
@@ -23,11 +26,11 @@ IMPLICIT_INPUT_KEYS = ("batch_shape", "batch_input_shape", "input_shape")
 
 A_NETWORK = 'Give a Keras model as JSON (model.to_json()), a list of layers, or an object with "layers".'
 
-A_REF = 'Write a layer\'s name, or ["name", call, output].'
+FUNCTION_CLASSES = frozenset({"SlicingOpLambda", "TFOpLambda"})
+"""Keras 2's layers that call a TensorFlow function."""
 
-CALL_FORMS = (
-    'Write [[["layer", 0, 0, {}]]] (Keras 2), [{"args": ..., "kwargs": ...}] (Keras 3), or a list of layer names.'
-)
+OPERATION_MODULES = ("keras.src.ops", "keras.ops")
+"""Where Keras 3's operations live, which stand in a network as layers do."""
 
 
 @dataclass(frozen=True)
@@ -40,26 +43,38 @@ class _Container:
     trainable: bool
     keys: JsonObject | None
     """What holds `input_layers` and `output_layers`, if anything does."""
+    place: str
+    nested: bool = False
+    """Whether it is a layer of another, whose calls say what goes in."""
 
 
 def read_network(path: Path) -> Network:
-    """The network of a Keras JSON file, without layers that no output depends on.
+    """The network of a Keras JSON file or a `.keras` archive, without layers that no output depends on.
 
     Raises:
-        JsonError: if the file is not JSON.
+        JsonError: if the file is not JSON, or the archive holds none.
+        WeightFileError: if the archive cannot be read.
         ConversionError: if it is not a network, or one whose layers do not hang together.
     """
+    if path.suffix.lower() == ARCHIVE_SUFFIX:
+        return network_from_json(read_archived_config(path), f"{path}/{ARCHIVED_CONFIG}")
     return network_from_json(read_json(path), str(path))
 
 
 def network_from_json(value: Any, file: str) -> Network:
     """The network of a parsed JSON value; `file` is named in errors. Raises as `read_network`."""
-    container = _open(value, file)
-    layers = _read_layers(container)
-    inputs, outputs = _ends(container, layers)
-    network = Network(container.name, tuple(layers), inputs, outputs, file)
+    network = inline(_read(_open(value, file)))
     check_references(network)
     return drop_unreachable(network)
+
+
+def _read(container: _Container) -> Network:
+    """The network that a container describes, models within it still in their own."""
+    layers = _read_layers(container)
+    inputs, outputs = _ends(container, layers)
+    network = Network(container.name, tuple(layers), inputs, outputs, container.place)
+    check_references(network)
+    return network
 
 
 def _open(value: Any, file: str) -> _Container:
@@ -100,7 +115,7 @@ def _container(name: str, layers: Any, keys: JsonObject | None, file: str, *, se
             )
     linked = any("inbound_nodes" in layer for layer in layers)
     trainable = True if keys is None else keys.get("trainable") is not False
-    return _Container(name, layers, sequential or not linked, trainable, keys)
+    return _Container(name, layers, sequential or not linked, trainable, keys, file)
 
 
 def _name(value: JsonObject) -> str | None:
@@ -116,18 +131,37 @@ def _read_layers(container: _Container) -> list[Layer]:
         if not isinstance(class_name, str):
             raise ConversionError('a layer without "class_name"', place=value.place(), fix='Add "class_name".')
         config = value.get("config")
+        if class_name == "Sequential" and isinstance(config, JsonArray):
+            config = value
         if not isinstance(config, JsonObject):
             raise ConversionError(
                 f'a {class_name} layer without "config"', place=value.place(), fix='Add "config": {}.'
             )
         counts[class_name] += 1
         name = _name(value) or _name(config) or f"{class_name.lower()}_{counts[class_name]}"
-        if not layers and class_name not in INPUT_CLASSES and _takes_previous(value, container.sequential):
-            layers.append(_implicit_input(name, config, container, value.place()))
-        calls = tuple(_calls(value, class_name, layers, container.sequential))
         trainable = _trainable(config, name, class_name) and container.trainable
-        layers.append(Layer(name, class_name, config, calls, value.place(), trainable))
+        inner = _inner(value, trainable) if class_name in CONTAINERS else None
+        if not layers and class_name not in INPUT_CLASSES and _takes_previous(value, container.sequential):
+            layers.append(_implicit_input(name, config, inner, container, value.place()))
+        calls = tuple(_calls(value, class_name, layers, container.sequential))
+        layers.append(Layer(name, _class_name(value, config), config, calls, value.place(), trainable, inner))
     return layers
+
+
+def _class_name(value: JsonObject, config: JsonObject) -> str:
+    """The class of a layer; that of an operation says whose it is, as Keras' operation Add is not its layer Add."""
+    class_name, module, function = str(value["class_name"]), value.get("module"), config.get("function")
+    if isinstance(module, str) and module.startswith(OPERATION_MODULES):
+        return f"keras.ops.{class_name}"
+    if class_name in FUNCTION_CLASSES and isinstance(function, str):
+        return f"tf.{function}"
+    return class_name
+
+
+def _inner(value: JsonObject, trainable: bool) -> Network:
+    """The network of a model that is a layer; one that is frozen freezes all that it holds."""
+    container = _open(value, value.place())
+    return _read(replace(container, trainable=container.trainable and trainable, nested=True))
 
 
 def _trainable(config: JsonObject, name: str, class_name: str) -> bool:
@@ -143,12 +177,17 @@ def _trainable(config: JsonObject, name: str, class_name: str) -> bool:
     return value
 
 
-def _implicit_input(first: str, config: JsonObject, container: _Container, place: str) -> Layer:
-    """The input layer that Keras makes for a first layer which says its own input shape, named as Keras 2 does."""
+def _implicit_input(first: str, config: JsonObject, inner: Network | None, container: _Container, place: str) -> Layer:
+    """The input layer that Keras makes for a first layer which says its own input shape, named as Keras 2 does.
+
+    A model that comes first says it in its own input layer; in a model that is itself a layer nobody need say it.
+    """
     shape = config.only(*IMPLICIT_INPUT_KEYS)
     if not shape and container.keys is not None and isinstance(container.keys.get("build_input_shape"), JsonArray):
         shape = container.keys.only("build_input_shape")
-    if not shape:
+    if not shape and inner is not None:
+        shape = next(layer.config for layer in inner.layers if layer.name == inner.inputs[0].layer)
+    if not shape and not container.nested:
         raise ConversionError(
             f"the network begins with layer '{first}', which does not say what goes in",
             place=place,
@@ -166,71 +205,10 @@ def _calls(value: JsonObject, class_name: str, before: list[Layer], sequential: 
     if class_name in INPUT_CLASSES and not value.get("inbound_nodes"):
         yield Call(())
     elif _takes_previous(value, sequential):
-        yield Call((Ref(before[-1].name, len(before[-1].calls) - 1, 0, value.place()),))
+        yield Call((Ref(before[-1].name, len(before[-1].calls) - 1, 0, value.place(), listed=False),))
     else:
-        yield from _written_calls(value["inbound_nodes"], value.place("inbound_nodes"))
-
-
-def _written_calls(value: Any, place: str) -> Iterator[Call]:
-    """The calls that `inbound_nodes` lists; simplified forms, which name layers only, are one call."""
-    if _is_ref(value):
-        yield Call(tuple(_refs(value, place)))
-    elif not isinstance(value, JsonArray):
-        raise ConversionError('"inbound_nodes" has a form that we do not know', place=place, fix=CALL_FORMS)
-    elif all(_is_ref(item) for item in value):
-        yield Call(tuple(ref for index, item in enumerate(value) for ref in _refs(item, value.place(index))))
-    else:
-        for index, item in enumerate(value):
-            yield Call(tuple(_call_refs(item, value.place(index))))
-
-
-def _call_refs(value: Any, place: str) -> Iterator[Ref]:
-    if isinstance(value, JsonObject):
-        yield from _keras_tensors(value.get("args"))
-        yield from _keras_tensors(value.get("kwargs"))
-    elif isinstance(value, JsonArray):
-        for index, item in enumerate(value):
-            yield from _refs(item, value.place(index))
-    else:
-        raise ConversionError('"inbound_nodes" has a call of a form that we do not know', place=place, fix=CALL_FORMS)
-
-
-def _keras_tensors(value: Any) -> Iterator[Ref]:
-    """The tensors in the arguments of a Keras 3 call, depth first."""
-    if isinstance(value, JsonObject) and value.get("class_name") == "__keras_tensor__":
-        config = value.get("config")
-        history = config.get("keras_history") if isinstance(config, JsonObject) else None
-        if not _is_ref(history):
-            raise ConversionError('a tensor without "keras_history"', place=value.place(), fix=CALL_FORMS)
-        yield from _refs(history, value.place())
-    elif isinstance(value, JsonObject | JsonArray):
-        for item in value.values() if isinstance(value, JsonObject) else value:
-            yield from _keras_tensors(item)
-
-
-def _is_ref(value: Any) -> bool:
-    """Whether a value is a reference to one tensor: a name, or a list of a name, a call, an output and arguments."""
-    if isinstance(value, str):
-        return True
-    if not isinstance(value, list) or not value or not isinstance(value[0], str):
-        return False
-    return all(isinstance(number, int) and not isinstance(number, bool) and number >= 0 for number in value[1:3])
-
-
-def _refs(value: Any, place: str) -> Iterator[Ref]:
-    """The tensor that a reference names, and those hidden in its arguments, as in calls of TensorFlow functions."""
-    if not _is_ref(value):
-        raise ConversionError("a reference to a layer of a form that we do not know", place=place, fix=A_REF)
-    if isinstance(value, str):
-        yield Ref(value, 0, 0, place)
-        return
-    call, tensor = [*value[1:3], 0, 0][:2]
-    yield Ref(value[0], call, tensor, place)
-    for arguments in value[3:]:
-        if isinstance(arguments, JsonObject):
-            for key, argument in arguments.items():
-                if isinstance(argument, list) and len(argument) == 3 and _is_ref(argument):
-                    yield from _refs(argument, arguments.place(key))
+        of_function = class_name in FUNCTION_CLASSES
+        yield from read_calls(value["inbound_nodes"], value.place("inbound_nodes"), of_function=of_function)
 
 
 def _ends(container: _Container, layers: list[Layer]) -> tuple[tuple[Ref, ...], tuple[Ref, ...]]:
@@ -247,24 +225,12 @@ def _ends(container: _Container, layers: list[Layer]) -> tuple[tuple[Ref, ...], 
                 fix="Name layers of class InputLayer.",
             )
     last = layers[-1]
-    outputs = list(_listed(container.keys, "output_layers")) or [Ref(last.name, len(last.calls) - 1, 0, last.place)]
+    outputs = list(_listed(container.keys, "output_layers"))
+    outputs = outputs or [Ref(last.name, len(last.calls) - 1, 0, last.place, listed=False)]
     return tuple(inputs), tuple(outputs)
 
 
 def _listed(keys: JsonObject | None, key: str) -> Iterator[Ref]:
     """The references at a key: one, a list that may be nested, or an object of named ones."""
     if keys is not None and keys.get(key) is not None:
-        yield from _nested_refs(keys[key], keys.place(key))
-
-
-def _nested_refs(value: Any, place: str) -> Iterator[Ref]:
-    if _is_ref(value):
-        yield from _refs(value, place)
-    elif isinstance(value, JsonObject):
-        for key, item in value.items():
-            yield from _nested_refs(item, value.place(key))
-    elif isinstance(value, JsonArray):
-        for index, item in enumerate(value):
-            yield from _nested_refs(item, value.place(index))
-    else:
-        raise ConversionError("a reference to a layer of a form that we do not know", place=place, fix=A_REF)
+        yield from read_refs(keys[key], keys.place(key))

@@ -9,6 +9,9 @@ import math
 from enum import Enum
 from typing import Any, NoReturn, TypeVar
 
+import numpy as np
+import numpy.typing as npt
+
 from converters.errors import ConversionError
 from converters.json_text import JsonArray, JsonObject
 from converters.notices import Notices
@@ -104,6 +107,28 @@ class Keys:
             return None
         return self.integers(key, count, minimum=minimum)
 
+    def pads(self, key: str, count: int, *, default: int | None = None) -> tuple[tuple[int, int], ...]:
+        """Cells before and after each of `count` axes: one integer for all, one per axis, or a pair per axis.
+
+        Of a single axis, two integers are its pair.
+        """
+        value = self._value(key, default)
+        pair = "a pair of integers from 0 on: before and after"
+        allowed = f"an integer from 0 on, or {pair}"
+        if count > 1:
+            allowed = f"an integer from 0 on, a list of {count} of them, or of {count} pairs: before and after"
+        if not isinstance(value, list):
+            value = [value] * count
+        if count == 1 and len(value) == 2:
+            value = [value]
+        if len(value) != count:
+            self._refuse(key, allowed)
+        pairs = [item if isinstance(item, list) else [item, item] for item in value]
+        if any(len(item) != 2 for item in pairs):
+            self._refuse(key, allowed)
+        cells = [[self._checked_integer(key, amount, 0, allowed) for amount in item] for item in pairs]
+        return tuple((before, after) for before, after in cells)
+
     def number(
         self, key: str, *, default: float | None = None, minimum: float = -math.inf, maximum: float = math.inf
     ) -> float:
@@ -144,6 +169,38 @@ class Keys:
             value = value[0]
         return self._checked_integer(key, value, -MAX_INTEGER, "one axis: an integer, or a list of one")
 
+    def integer_list(self, key: str, *, minimum: int) -> tuple[int, ...]:
+        """A list, not empty, of integers from `minimum` on."""
+        value = self._value(key, None)
+        allowed = f"a list of integers from {minimum} on"
+        if not isinstance(value, list) or not value:
+            self._refuse(key, allowed)
+        return tuple(self._checked_integer(key, item, minimum, allowed) for item in value)
+
+    def target_shape(self, key: str) -> tuple[int, ...]:
+        """A list, not empty, of sizes from 1 on; one of them may be -1 or null, and is -1 then."""
+        value = self._value(key, None)
+        allowed = "a list of sizes: integers from 1 on, and -1 for at most one that follows from the others"
+        if not isinstance(value, list) or not value or sum(size in (-1, None) for size in value) > 1:
+            self._refuse(key, allowed)
+        return tuple(-1 if size in (-1, None) else self._checked_integer(key, size, 1, allowed) for size in value)
+
+    def axes(self, key: str, *, default: int, may_be_empty: bool = False) -> tuple[int, ...]:
+        """One axis or a list of several, negative from the end."""
+        value = self._value(key, default)
+        items = value if isinstance(value, list) and (value or may_be_empty) else [value]
+        return tuple(self._checked_integer(key, item, -MAX_INTEGER, "an axis, or a list of axes") for item in items)
+
+    def numbers(self, key: str, *, default: float | None = None) -> npt.NDArray[np.float32]:
+        """A number, or lists of numbers that have one shape; Keras 3 writes arrays as objects."""
+        value = self._value(key, default)
+        if isinstance(value, dict) and value.get("class_name") == "__numpy__" and isinstance(value["config"], dict):
+            value = value["config"].get("value")
+        array = _array(value)
+        if array is None or not np.isfinite(array).all():
+            self._refuse(key, "a number, or lists of numbers that have one shape")
+        return array
+
     def shape(self, key: str) -> tuple[int | None, ...]:
         """A list of sizes from 1 on, with None where null stands for an unknown one."""
         value = self._value(key, None)
@@ -156,6 +213,10 @@ class Keys:
         """The value as it stands, None if absent: for forms with a reader of their own, who refuses through `error`."""
         self._read.add(key)
         return self._config.get(key)
+
+    def names(self) -> list[str]:
+        """The keys that are there."""
+        return list(self._config)
 
     def inner(self, config: JsonObject | None) -> "Keys":
         """Keys of an object within this config, which belong to the same layer; None stands for an empty one."""
@@ -171,6 +232,11 @@ class Keys:
     def has(self, key: str) -> bool:
         """Whether the key is there and not null."""
         return self._config.get(key) is not None
+
+    @property
+    def written_by_keras_2(self) -> bool:
+        """Whether Keras 2 wrote the layer: it gives a dtype as a name, where Keras 3 gives an object."""
+        return isinstance(self._config.get("dtype"), str)
 
     def error(self, key: str, problem: str, fix: str) -> ConversionError:
         """The error that a key causes, to be raised."""
@@ -233,6 +299,19 @@ class Keys:
 
     def _refuse(self, key: str, allowed: str) -> NoReturn:
         raise self.error(key, f"is {_shown(self._config.get(key))}, which is not allowed here", f"Write {allowed}.")
+
+
+def _array(value: Any) -> npt.NDArray[np.float32] | None:
+    """The number or nested lists as an array; None if something else stands in them, or they are ragged."""
+    if isinstance(value, bool) or not isinstance(value, int | float | list):
+        return None
+    if not isinstance(value, list):
+        return np.array(value, np.float32)
+    parts = [_array(item) for item in value]
+    known = [part for part in parts if part is not None]
+    if len(known) < len(parts) or len({part.shape for part in known}) != 1:
+        return None
+    return np.stack(known)
 
 
 def _range(minimum: float, maximum: float) -> str:

@@ -6,37 +6,68 @@ Nothing here knows a layer's meaning; `converters.layers` does.
 import heapq
 import logging
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from typing import Any
 
 from converters.errors import ConversionError
 from converters.json_text import JsonObject
 
-__all__ = ["Call", "Layer", "Network", "Ref", "Step", "check_references", "drop_unreachable", "execution_order"]
+__all__ = [
+    "Call",
+    "Layer",
+    "Network",
+    "Operand",
+    "Ref",
+    "Step",
+    "check_references",
+    "drop_unreachable",
+    "execution_order",
+]
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Ref:
-    """Output number `tensor` of call number `call` of a layer, both from 0; `place` is where the file asks for it."""
+    """Output number `tensor` of call number `call` of a layer, both from 0; `place` is where the file asks for it.
+
+    `listed` tells `["name", 0, 0]` from a tensor of Keras 3: the two number the calls of a nested model differently.
+    """
 
     layer: str
     call: int
     tensor: int
     place: str = field(compare=False)
+    listed: bool = field(default=True, compare=False)
+
+
+@dataclass(frozen=True)
+class Operand:
+    """Stands in the arguments of a call for one of its inputs, numbered from 0."""
+
+    index: int
 
 
 @dataclass(frozen=True)
 class Call:
-    """One use of a layer."""
+    """One use of a layer: the tensors it takes, and all that it is given, an `Operand` in the place of each tensor.
+
+    Lists among the arguments are tuples; most layers need nothing but the inputs.
+    """
 
     inputs: tuple[Ref, ...]
+    arguments: tuple[Any, ...] = ()
+    keywords: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer and its uses; one that is called more than once shares its parameters between the calls."""
+    """A layer and its uses; one that is called more than once shares its parameters between the calls.
+
+    `inner` is what a model that serves as a layer consists of; `converters.nested` puts it in the layer's place.
+    """
 
     name: str
     class_name: str
@@ -44,6 +75,7 @@ class Layer:
     calls: tuple[Call, ...]
     place: str
     trainable: bool
+    inner: "Network | None" = None
 
 
 @dataclass(frozen=True)

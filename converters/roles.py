@@ -13,9 +13,11 @@ import onnx_ir as ir
 __all__ = [
     "CLASS_NAME_KEY",
     "FIXED_KEY",
+    "KERAS_AXES_KEY",
     "LAYER_KEY",
     "NETWORK_KEY",
     "ORDER_KEY",
+    "SHARED_MASK_KEY",
     "TRAINABLE_KEY",
     "InitializerRole",
     "Role",
@@ -34,6 +36,11 @@ TRAINABLE_KEY = "onnxgrid.trainable"
 """Node metadata: "false" where the layer is frozen, else absent."""
 FIXED_KEY = "onnxgrid.fixed"
 """Node metadata: a JSON list of those float initializers among the node's inputs that are never trained nor counted."""
+KERAS_AXES_KEY = "onnxgrid.keras_axes"
+"""Node metadata: JSON, by name of those parameters among the node's inputs that have several axes: the shape in Keras,
+and the Keras axis that stands at each ONNX axis. Weights go to and from Keras' files by it."""
+SHARED_MASK_KEY = "onnxgrid.shared_mask"
+"""Metadata of a Dropout node: a JSON list of the axes whose entries training drops together."""
 
 CONSTANT_POSITIONS = {
     "Clip": (1, 2),
@@ -47,6 +54,9 @@ CONSTANT_POSITIONS = {
     "Upsample": (1,),
 }
 """Op type -> positions of those inputs that steer it and may be floats; integers are constants everywhere."""
+
+STATISTIC_NAMES = (".running_mean", ".running_var")
+"""Ends of the names of fixed initializers that files of weights hold all the same: Keras' Normalization has them."""
 
 STATISTIC_POSITIONS = {"BatchNormalization": (3, 4)}
 
@@ -88,7 +98,7 @@ def _role(name: str, value: ir.Value) -> InitializerRole:
     kind = _kind(name, value)
     named = [node.metadata_props[LAYER_KEY] for node in consumers if LAYER_KEY in node.metadata_props]
     layer = named[0] if named else name.rpartition(".")[0] or name
-    frozen = any(node.metadata_props.get(TRAINABLE_KEY) == "false" for node in consumers)
+    frozen = _is_fixed(name, value) or any(node.metadata_props.get(TRAINABLE_KEY) == "false" for node in consumers)
     return InitializerRole(kind, layer, trainable=kind is not Role.CONSTANT and not frozen)
 
 
@@ -96,12 +106,16 @@ def _kind(name: str, value: ir.Value) -> Role:
     dtype = value.dtype if value.const_value is None else value.const_value.dtype
     if dtype not in FLOATS:
         return Role.CONSTANT
+    if _is_fixed(name, value):
+        return Role.STATISTIC if name.endswith(STATISTIC_NAMES) else Role.CONSTANT
     kinds = {_kind_at(node, position) for node, position in value.uses()}
-    if any(name in json.loads(node.metadata_props.get(FIXED_KEY, "[]")) for node, _position in value.uses()):
-        return Role.CONSTANT
     if Role.PARAMETER in kinds or not kinds:
         return Role.PARAMETER
     return Role.STATISTIC if Role.STATISTIC in kinds else Role.CONSTANT
+
+
+def _is_fixed(name: str, value: ir.Value) -> bool:
+    return any(name in json.loads(node.metadata_props.get(FIXED_KEY, "[]")) for node, _position in value.uses())
 
 
 def _kind_at(node: ir.Node, position: int) -> Role:

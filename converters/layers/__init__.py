@@ -1,6 +1,17 @@
 """One function per Keras layer, grouped by family. Importing this package fills `registry.LAYERS`."""
 
-from converters.layers import activation, convolution, core, merge, normalization, pooling, reshape
+from converters.layers import (
+    activation,
+    applications,
+    convolution,
+    core,
+    merge,
+    normalization,
+    pooling,
+    preprocessing,
+    regularization,
+    reshape,
+)
 from converters.layers.registry import LAYERS, Arity, LayerEntry, converts, find_layer
 
 __all__ = [
@@ -8,6 +19,7 @@ __all__ = [
     "Arity",
     "LayerEntry",
     "activation",
+    "applications",
     "converts",
     "convolution",
     "core",
@@ -15,5 +27,7 @@ __all__ = [
     "merge",
     "normalization",
     "pooling",
+    "preprocessing",
+    "regularization",
     "reshape",
 ]

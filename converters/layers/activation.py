@@ -1,32 +1,69 @@
-"""Activations: layers that are one, and those fused into other layers by name."""
+"""Activations: layers that are one, and those fused into other layers by name or as an object.
 
+Source of the formulas: keras/src/activations/activations.py.
+"""
+
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
 
+from converters.axes import AxisOrder
+from converters.initializers import ZEROS, Initializer, read_initializer
+from converters.json_text import JsonObject
 from converters.keys import Keys
 from converters.layers.layer_builder import LayerBuilder
-from converters.layers.registry import converts
+from converters.layers.registry import converts, find_layer
 from converters.layers.tensor import Tensor
 
 __all__ = [
     "ACTIVATIONS",
+    "ALIASES",
+    "FUSED_CLASSES",
     "Activation",
     "ActivationConfig",
+    "AlphaConfig",
+    "GELUConfig",
+    "LeakyReLUConfig",
+    "PReLUConfig",
+    "PlainConfig",
     "ReLUConfig",
     "SoftmaxConfig",
+    "ThresholdedReLUConfig",
     "activation_layer",
+    "elu_layer",
+    "gelu_layer",
+    "leaky_relu_layer",
     "log_softmax_layer",
+    "prelu_layer",
     "read_activation",
     "relu_layer",
     "sigmoid_layer",
+    "silu_layer",
     "softmax_layer",
     "tanh_layer",
+    "thresholded_relu_layer",
 ]
 
 Activation = Callable[[Tensor, LayerBuilder], Tensor]
+
+
+def _one_node(op_type: str, formula: str, **attributes: float) -> Activation:
+    """An activation that is one ONNX op."""
+
+    def activation(x: Tensor, layer: LayerBuilder) -> Tensor:
+        return Tensor(layer.op(op_type, [x.value], **attributes), x.layout)
+
+    activation.__doc__ = formula
+    return activation
+
+
+relu = _one_node("Relu", "max(x, 0).")
+sigmoid = _one_node("Sigmoid", "1 / (1 + exp(-x)).")
+tanh = _one_node("Tanh", "tanh(x).")
+keras_2_hard_sigmoid = _one_node("HardSigmoid", "clip(0.2 x + 0.5, 0, 1): Keras 2's.", alpha=0.2, beta=0.5)
 
 
 def linear(x: Tensor, layer: LayerBuilder) -> Tensor:
@@ -34,24 +71,82 @@ def linear(x: Tensor, layer: LayerBuilder) -> Tensor:
     return x
 
 
-def relu(x: Tensor, layer: LayerBuilder) -> Tensor:
-    """max(x, 0)."""
-    return _elementwise("Relu", x, layer)
-
-
 def relu6(x: Tensor, layer: LayerBuilder) -> Tensor:
     """min(max(x, 0), 6)."""
-    return Tensor(_clip(x, 6.0, layer), x.layout)
+    return Tensor(_clip(x.value, 0.0, 6.0, layer), x.layout)
 
 
-def sigmoid(x: Tensor, layer: LayerBuilder) -> Tensor:
-    """1 / (1 + exp(-x))."""
-    return _elementwise("Sigmoid", x, layer)
+def hard_tanh(x: Tensor, layer: LayerBuilder) -> Tensor:
+    """min(max(x, -1), 1)."""
+    return Tensor(_clip(x.value, -1.0, 1.0, layer), x.layout)
 
 
-def tanh(x: Tensor, layer: LayerBuilder) -> Tensor:
-    """tanh(x)."""
-    return _elementwise("Tanh", x, layer)
+def silu(x: Tensor, layer: LayerBuilder) -> Tensor:
+    """x * sigmoid(x)."""
+    return Tensor(layer.op("Mul", [x.value, layer.op("Sigmoid", [x.value])]), x.layout)
+
+
+def mish(x: Tensor, layer: LayerBuilder) -> Tensor:
+    """x * tanh(softplus(x))."""
+    return Tensor(layer.op("Mul", [x.value, layer.op("Tanh", [layer.op("Softplus", [x.value])])]), x.layout)
+
+
+def log_sigmoid(x: Tensor, layer: LayerBuilder) -> Tensor:
+    """The logarithm of sigmoid, as -softplus(-x), which does not underflow."""
+    return Tensor(layer.op("Neg", [layer.op("Softplus", [layer.op("Neg", [x.value])])]), x.layout)
+
+
+def tanh_shrink(x: Tensor, layer: LayerBuilder) -> Tensor:
+    """x - tanh(x)."""
+    return Tensor(layer.op("Sub", [x.value, layer.op("Tanh", [x.value])]), x.layout)
+
+
+def squareplus(x: Tensor, layer: LayerBuilder) -> Tensor:
+    """(x + sqrt(x * x + 4)) / 2."""
+    square = layer.op("Mul", [x.value, x.value])
+    root = layer.op("Sqrt", [layer.op("Add", [square, layer.scalar("four", 4.0)])])
+    return Tensor(layer.op("Mul", [layer.op("Add", [x.value, root]), layer.scalar("half", 0.5)]), x.layout)
+
+
+def sparse_plus(x: Tensor, layer: LayerBuilder) -> Tensor:
+    """0 up to -1, (x + 1)^2 / 4 up to 1, then x: clip(x / 2 + 1 / 2, 0, 1)^2 + max(x - 1, 0)."""
+    ramp = layer.op("HardSigmoid", [x.value], alpha=0.5, beta=0.5)
+    rest = layer.op("Relu", [layer.op("Sub", [x.value, layer.scalar("one", 1.0)])])
+    return Tensor(layer.op("Add", [layer.op("Mul", [ramp, ramp]), rest]), x.layout)
+
+
+def gelu(x: Tensor, layer: LayerBuilder) -> Tensor:
+    """x * (1 + erf(x / sqrt(2))) / 2."""
+    erf = layer.op("Erf", [layer.op("Div", [x.value, layer.scalar("sqrt_2", math.sqrt(2))])])
+    return _half_of_x_times_one_plus(erf, x, layer)
+
+
+def gelu_by_tanh(x: Tensor, layer: LayerBuilder) -> Tensor:
+    """x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))) / 2: the approximation of gelu."""
+    cube = layer.op("Mul", [layer.op("Mul", [x.value, x.value]), x.value])
+    bent = layer.op("Add", [x.value, layer.op("Mul", [cube, layer.scalar("bend", 0.044715)])])
+    slope = layer.scalar("slope", math.sqrt(2 / math.pi))
+    return _half_of_x_times_one_plus(layer.op("Tanh", [layer.op("Mul", [bent, slope])]), x, layer)
+
+
+def _half_of_x_times_one_plus(value: ir.Value, x: Tensor, layer: LayerBuilder) -> Tensor:
+    product = layer.op("Mul", [x.value, layer.op("Add", [value, layer.scalar("one", 1.0)])])
+    return Tensor(layer.op("Mul", [product, layer.scalar("half", 0.5)]), x.layout)
+
+
+def glu(x: Tensor, layer: LayerBuilder) -> Tensor:
+    """The first half of the channels times the sigmoid of the second.
+
+    Raises:
+        ConversionError: if the channels are unknown or cannot be halved.
+    """
+    axis = x.stored_axis(x.rank - 1)
+    channels = layer.known_size(x, axis)
+    if channels % 2:
+        raise layer.error(f'"glu" halves the channels, and there are {channels}', "Make them even.")
+    halves = layer.constant("halves", np.array([channels // 2] * 2, np.int64))
+    values, gates = layer.op_outputs("Split", [x.value, halves], 2, axis=axis)
+    return Tensor(layer.op("Mul", [values, layer.op("Sigmoid", [gates])]), x.layout)
 
 
 def softmax(x: Tensor, layer: LayerBuilder) -> Tensor:
@@ -65,52 +160,93 @@ def log_softmax(x: Tensor, layer: LayerBuilder) -> Tensor:
 
 
 ACTIVATIONS: dict[str, Activation] = {
+    "celu": _one_node("Celu", "max(x, 0) + min(exp(x) - 1, 0)."),
+    "elu": _one_node("Elu", "x, or exp(x) - 1 below 0."),
+    "exponential": _one_node("Exp", "exp(x)."),
+    "gelu": gelu,
+    "glu": glu,
+    "hard_shrink": _one_node("Shrink", "x, or 0 from -0.5 to 0.5.", lambd=0.5),
+    "hard_sigmoid": _one_node("HardSigmoid", "clip(x / 6 + 0.5, 0, 1).", alpha=1 / 6, beta=0.5),
+    "hard_silu": _one_node("HardSwish", "x * hard_sigmoid(x)."),
+    "hard_tanh": hard_tanh,
+    "leaky_relu": _one_node("LeakyRelu", "x, or 0.2 x below 0.", alpha=0.2),
     "linear": linear,
+    "log_sigmoid": log_sigmoid,
     "log_softmax": log_softmax,
+    "mish": mish,
     "relu": relu,
     "relu6": relu6,
+    "selu": _one_node("Selu", "elu with fixed slopes that keep mean and variance."),
     "sigmoid": sigmoid,
+    "silu": silu,
+    "soft_shrink": _one_node("Shrink", "x moved by 0.5 towards 0, which it stops at.", lambd=0.5, bias=0.5),
     "softmax": softmax,
+    "softplus": _one_node("Softplus", "log(exp(x) + 1)."),
+    "softsign": _one_node("Softsign", "x / (1 + abs(x))."),
+    "sparse_plus": sparse_plus,
+    "sparse_sigmoid": _one_node("HardSigmoid", "clip(x / 2 + 0.5, 0, 1).", alpha=0.5, beta=0.5),
+    "squareplus": squareplus,
     "tanh": tanh,
+    "tanh_shrink": tanh_shrink,
 }
 """Keras' name -> function."""
 
-ALIASES = {"log_softmax_v2": "log_softmax", "softmax_v2": "softmax"}
-"""TensorFlow's names, which Keras 2 writes for functions that were given as such."""
+ALIASES = {
+    "exp": "exponential",
+    "hard_swish": "hard_silu",
+    "log_softmax_v2": "log_softmax",
+    "softmax_v2": "softmax",
+    "swish": "silu",
+}
+"""Other names: Keras' own, and TensorFlow's, which Keras 2 writes for functions that were given as such."""
 
-_BY_NORMAL_NAME = {name.replace("_", ""): ACTIVATIONS[ALIASES.get(name, name)] for name in (*ACTIVATIONS, *ALIASES)}
+_BY_NORMAL_NAME = {name.replace("_", ""): ALIASES.get(name, name) for name in (*ACTIVATIONS, *ALIASES)}
 """Case and underscores do not matter: LogSoftmax and Log_Softmax occur."""
 
+FUSED_CLASSES = frozenset({"ELU", "GELU", "LeakyReLU", "ReLU", "Softmax", "ThresholdedReLU"})
+"""Classes of activation layers that may stand as an object where an activation is asked for."""
 
-def read_activation(keys: Keys, key: str = "activation") -> Activation:
-    """The activation at a key: a name, or `{"class_name": "function", "config": name}`; linear if absent or null.
+
+def read_activation(keys: Keys, key: str = "activation", *, default: Activation = linear) -> Activation:
+    """The activation at a key: a name, a function or a layer as an object; the default if absent or null.
 
     Raises:
         ConversionError: if it is one that we do not know.
     """
     value = keys.raw(key)
     if value is None:
-        return linear
+        return default
     name = value
-    if isinstance(value, dict):
-        name = value.get("config" if value.get("class_name") == "function" else "class_name")
-    found = _BY_NORMAL_NAME.get(name.replace("_", "").lower()) if isinstance(name, str) else None
-    if found is None:
-        raise keys.unknown(key, name, list(ACTIVATIONS))
-    if isinstance(value, dict) and value.get("class_name") != "function":
+    if isinstance(value, JsonObject):
+        class_name, config = value.get("class_name"), value.get("config")
+        if isinstance(class_name, str) and class_name.rpartition(">")[2] in FUSED_CLASSES:
+            return _fused_layer(keys, key, class_name, config)
+        name = config if class_name == "function" else class_name
+    known = _BY_NORMAL_NAME.get(name.replace("_", "").lower()) if isinstance(name, str) else None
+    if known == "hard_sigmoid" and keys.written_by_keras_2:
+        return keras_2_hard_sigmoid
+    if known is not None:
+        return ACTIVATIONS[known]
+    if isinstance(name, str) and name != value and find_layer(name) is not None:
         raise keys.error(
             key, f'is a layer of class "{name}"', "Write the activation's name, or make it a layer of its own."
         )
-    return found
+    raise keys.unknown(key, name, list(ACTIVATIONS))
 
 
-def _elementwise(op_type: str, x: Tensor, layer: LayerBuilder) -> Tensor:
-    return Tensor(layer.op(op_type, [x.value]), x.layout)
+def _fused_layer(keys: Keys, key: str, class_name: str, config: object) -> Activation:
+    entry = find_layer(class_name)
+    assert entry is not None, "FUSED_CLASSES are classes of this module"
+    if config is not None and not isinstance(config, JsonObject):
+        raise keys.error(key, 'has a "config" that is no object', 'Write "config": {}.')
+    inner = keys.inner(config)
+    checked = entry.read_config(inner)
+    inner.report_unread()
+    return lambda x, layer: entry.convert(checked, [x], layer)
 
 
-def _clip(x: Tensor, maximum: float, layer: LayerBuilder) -> ir.Value:
-    bounds = [layer.constant("min", np.array(0, np.float32)), layer.constant("max", np.array(maximum, np.float32))]
-    return layer.op("Clip", [x.value, *bounds])
+def _clip(x: ir.Value, minimum: float, maximum: float, layer: LayerBuilder) -> ir.Value:
+    return layer.op("Clip", [x, layer.scalar("min", minimum), layer.scalar("max", maximum)])
 
 
 @dataclass(frozen=True)
@@ -161,25 +297,124 @@ def relu_layer(config: ReLUConfig, inputs: Sequence[Tensor], layer: LayerBuilder
         if config.negative_slope == 0:
             return relu(x, layer)
         return Tensor(layer.op("LeakyRelu", [x.value], alpha=config.negative_slope), x.layout)
-    y = _above(x, config, layer)
+    y = _above(x.value, config, layer)
     if config.negative_slope:
-        y = layer.op("Sub", [y, _below(x, config, layer)])
+        y = layer.op("Sub", [y, _below(x.value, config, layer)])
     return Tensor(y, x.layout)
 
 
-def _above(x: Tensor, config: ReLUConfig, layer: LayerBuilder) -> ir.Value:
+def _above(x: ir.Value, config: ReLUConfig, layer: LayerBuilder) -> ir.Value:
     """x where it is above the threshold, else 0; then at most max_value."""
     if config.threshold != 0:
-        above = layer.op("Greater", [x.value, layer.constant("threshold", np.array(config.threshold, np.float32))])
-        x = Tensor(layer.op("Where", [above, x.value, layer.constant("zero", np.array(0, np.float32))]), x.layout)
-    return x.value if config.max_value is None else _clip(x, config.max_value, layer)
+        x = layer.op("ThresholdedRelu", [x], alpha=config.threshold)
+    return x if config.max_value is None else _clip(x, 0.0, config.max_value, layer)
 
 
-def _below(x: Tensor, config: ReLUConfig, layer: LayerBuilder) -> ir.Value:
+def _below(x: ir.Value, config: ReLUConfig, layer: LayerBuilder) -> ir.Value:
     """negative_slope * max(threshold - x, 0)."""
-    distance = layer.op("Sub", [layer.constant("origin", np.array(config.threshold, np.float32)), x.value])
-    slope = layer.constant("slope", np.array(config.negative_slope, np.float32))
-    return layer.op("Mul", [layer.op("Relu", [distance]), slope])
+    distance = layer.op("Sub", [layer.scalar("origin", config.threshold), x])
+    return layer.op("Mul", [layer.op("Relu", [distance]), layer.scalar("slope", config.negative_slope)])
+
+
+@dataclass(frozen=True)
+class LeakyReLUConfig:
+    """Keras `LeakyReLU`, checked: Keras 2 calls the slope `alpha`, Keras 3 `negative_slope`."""
+
+    negative_slope: float
+
+    @classmethod
+    def read(cls, keys: Keys) -> "LeakyReLUConfig":
+        key = "alpha" if keys.has("alpha") else "negative_slope"
+        return cls(keys.number(key, default=0.3, minimum=0.0))
+
+
+@converts("LeakyReLU", config=LeakyReLUConfig.read)
+def leaky_relu_layer(config: LeakyReLUConfig, inputs: Sequence[Tensor], layer: LayerBuilder) -> Tensor:
+    """x, or negative_slope * x below 0."""
+    (x,) = inputs
+    return Tensor(layer.op("LeakyRelu", [x.value], alpha=config.negative_slope), x.layout)
+
+
+@dataclass(frozen=True)
+class AlphaConfig:
+    """Keras `ELU`, checked."""
+
+    alpha: float
+
+    @classmethod
+    def read(cls, keys: Keys) -> "AlphaConfig":
+        return cls(keys.number("alpha", default=1.0))
+
+
+@converts("ELU", config=AlphaConfig.read)
+def elu_layer(config: AlphaConfig, inputs: Sequence[Tensor], layer: LayerBuilder) -> Tensor:
+    """x, or alpha * (exp(x) - 1) below 0."""
+    (x,) = inputs
+    return Tensor(layer.op("Elu", [x.value], alpha=config.alpha), x.layout)
+
+
+@dataclass(frozen=True)
+class ThresholdedReLUConfig:
+    """Keras 2's `ThresholdedReLU`, checked."""
+
+    theta: float
+
+    @classmethod
+    def read(cls, keys: Keys) -> "ThresholdedReLUConfig":
+        return cls(keys.number("theta", default=1.0, minimum=0.0))
+
+
+@converts("ThresholdedReLU", config=ThresholdedReLUConfig.read)
+def thresholded_relu_layer(config: ThresholdedReLUConfig, inputs: Sequence[Tensor], layer: LayerBuilder) -> Tensor:
+    """x above theta, else 0."""
+    (x,) = inputs
+    return Tensor(layer.op("ThresholdedRelu", [x.value], alpha=config.theta), x.layout)
+
+
+@dataclass(frozen=True)
+class PReLUConfig:
+    """Keras `PReLU`, checked: `shared_axes` in Keras' order, negative from the end, the batch being 0."""
+
+    shared_axes: tuple[int, ...]
+    alpha_initializer: Initializer
+
+    @classmethod
+    def read(cls, keys: Keys) -> "PReLUConfig":
+        shared = keys.axes("shared_axes", default=0) if keys.raw("shared_axes") else ()
+        return cls(shared, read_initializer(keys, "alpha_initializer", ZEROS))
+
+
+@converts("PReLU", config=PReLUConfig.read)
+def prelu_layer(config: PReLUConfig, inputs: Sequence[Tensor], layer: LayerBuilder) -> Tensor:
+    """x, or weight * x below 0.
+
+    Declares weight, of the shape of x as it is stored, without the batch, and 1 on shared axes.
+    Raises ConversionError if the size of an axis that is not shared is unknown.
+    Source: keras.io/api/layers/activation_layers/prelu; ONNX PRelu.
+    """
+    (x,) = inputs
+    shared = {layer.keras_axis(x, axis) for axis in config.shared_axes}
+    sizes = [1 if axis in shared else layer.known_size(x, x.stored_axis(axis)) for axis in range(1, x.rank)]
+    order = sorted(range(x.rank - 1), key=lambda axis: x.stored_axis(axis + 1))
+    slope = layer.parameter("weight", tuple(sizes), AxisOrder(tuple(order)), config.alpha_initializer)
+    return Tensor(layer.op("PRelu", [x.value, slope]), x.layout)
+
+
+@dataclass(frozen=True)
+class GELUConfig:
+    """TensorFlow Addons' `GELU`, checked."""
+
+    approximate: bool
+
+    @classmethod
+    def read(cls, keys: Keys) -> "GELUConfig":
+        return cls(keys.flag("approximate", default=False))
+
+
+@converts("GELU", config=GELUConfig.read)
+def gelu_layer(config: GELUConfig, inputs: Sequence[Tensor], layer: LayerBuilder) -> Tensor:
+    """x times the normal distribution's mass below x, or the approximation of that by tanh."""
+    return (gelu_by_tanh if config.approximate else gelu)(inputs[0], layer)
 
 
 @dataclass(frozen=True)
@@ -237,6 +472,12 @@ def sigmoid_layer(config: PlainConfig, inputs: Sequence[Tensor], layer: LayerBui
 def tanh_layer(config: PlainConfig, inputs: Sequence[Tensor], layer: LayerBuilder) -> Tensor:
     """tanh(x). Not a class of Keras, but of the reference program."""
     return tanh(inputs[0], layer)
+
+
+@converts("Swish", "SiLU", config=PlainConfig.read)
+def silu_layer(config: PlainConfig, inputs: Sequence[Tensor], layer: LayerBuilder) -> Tensor:
+    """x * sigmoid(x). Not a class of Keras, but of the reference program."""
+    return silu(inputs[0], layer)
 
 
 @converts("Log_Softmax", "LogSoftmax", config=PlainConfig.read_channel_axis)

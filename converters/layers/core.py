@@ -1,19 +1,30 @@
-"""Layers at the core of Keras: the input, Dense and Dropout."""
+"""Layers at the core of Keras: the input, Dense, Embedding and Identity."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import onnx_ir as ir
 
-from converters.axes import DENSE_KERNEL, VECTOR
-from converters.initializers import GLOROT_UNIFORM, ZEROS, Initializer, read_initializer
+from converters.axes import DENSE_KERNEL, VECTOR, unchanged
+from converters.initializers import GLOROT_UNIFORM, ZEROS, Initializer, RandomUniform, read_initializer
 from converters.keys import Keys
 from converters.layers.activation import Activation, read_activation
 from converters.layers.layer_builder import LayerBuilder
 from converters.layers.registry import Arity, converts
 from converters.layers.tensor import Layout, Tensor
 
-__all__ = ["SHAPE_KEYS", "DenseConfig", "DropoutConfig", "InputLayerConfig", "dense", "dropout", "input_layer"]
+__all__ = [
+    "SHAPE_KEYS",
+    "DenseConfig",
+    "EmbeddingConfig",
+    "IdentityConfig",
+    "InputLayerConfig",
+    "dense",
+    "embedding",
+    "identity",
+    "input_layer",
+]
 
 SHAPE_KEYS = ("batch_shape", "batch_input_shape", "build_input_shape", "input_shape", "shape")
 """Where an input's shape may stand: Keras 3, Keras 2, a Sequential without input layer; the last two without batch."""
@@ -75,39 +86,72 @@ class DenseConfig:
 
 @converts("Dense", config=DenseConfig.read)
 def dense(config: DenseConfig, inputs: Sequence[Tensor], layer: LayerBuilder) -> Tensor:
-    """Multiply the channels of x, (N, in) or (N, in, s1...sk), into (N, units) or (N, units, s1...sk).
+    """Multiply the channels of x, stored as (N, in), (N, in, s1...sk) or (N, s1...sk, in), into `units` others.
 
     Declares weight (units, in) and, with use_bias, bias (units,).
     Raises ConversionError if the number of channels is unknown.
-    Source: keras.io/api/layers/core_layers/dense; ONNX Gemm, and Conv with a window of one cell.
+    Source: keras.io/api/layers/core_layers/dense; ONNX Gemm, Conv with a window of one cell, MatMul.
     """
-    x = layer.channels_first(inputs[0])
-    kernel_shape = (layer.known_channels(x), config.units)
+    (x,) = inputs
+    kernel_shape = (layer.known_size(x, x.stored_axis(x.rank - 1)), config.units)
     weight = layer.parameter("weight", kernel_shape, DENSE_KERNEL, config.kernel_initializer)
     bias = [layer.parameter("bias", (config.units,), VECTOR, config.bias_initializer)] if config.use_bias else []
-    if x.layout is Layout.KERAS:
+    if x.rank == 2:
         y = layer.op("Gemm", [x.value, weight, *bias], transB=1)
-    else:
+    elif x.layout is Layout.CHANNELS_FIRST:
         window_axes = layer.constant("window_axes", np.arange(2, x.rank, dtype=np.int64))
         y = layer.op("Conv", [x.value, layer.op("Unsqueeze", [weight, window_axes]), *bias])
+    else:
+        y = layer.op("MatMul", [x.value, layer.op("Transpose", [weight], perm=(1, 0))])
+        y = layer.op("Add", [y, *bias]) if bias else y
     return config.activation(Tensor(y, x.layout), layer)
 
 
 @dataclass(frozen=True)
-class DropoutConfig:
-    """Keras `Dropout`, checked: `rate` is the share that is dropped."""
-
-    rate: float
+class IdentityConfig:
+    """Keras `Identity`, which has no options."""
 
     @classmethod
-    def read(cls, keys: Keys) -> "DropoutConfig":
-        keys.refuse_unless("noise_shape", None, "every element is dropped by itself")
-        return cls(keys.number("rate", minimum=0.0, maximum=1.0))
+    def read(cls, keys: Keys) -> "IdentityConfig":
+        return cls()
 
 
-@converts("Dropout", config=DropoutConfig.read)
-def dropout(config: DropoutConfig, inputs: Sequence[Tensor], layer: LayerBuilder) -> Tensor:
-    """x; a Dropout node marks where training sets elements to zero and scales the others by 1 / (1 - rate)."""
-    (x,) = inputs
-    ratio = layer.constant("ratio", np.array(config.rate, np.float32))
-    return Tensor(layer.op("Dropout", [x.value, ratio]), x.layout)
+@converts("Identity", config=IdentityConfig.read)
+def identity(config: IdentityConfig, inputs: Sequence[Tensor], layer: LayerBuilder) -> Tensor:
+    """x itself, without a node."""
+    return inputs[0]
+
+
+@dataclass(frozen=True)
+class EmbeddingConfig:
+    """Keras `Embedding`, checked."""
+
+    input_dim: int
+    output_dim: int
+    embeddings_initializer: Initializer
+
+    @classmethod
+    def read(cls, keys: Keys) -> "EmbeddingConfig":
+        keys.raw("input_length")  # what Keras 2 repeats of the input's shape
+        if keys.flag("mask_zero", default=False):
+            keys.notice("mask_zero", "has no effect: no layer that is converted looks at a mask")
+        return cls(
+            keys.integer("input_dim"),
+            keys.integer("output_dim"),
+            read_initializer(keys, "embeddings_initializer", RandomUniform(-0.05, 0.05)),
+        )
+
+
+@converts("Embedding", config=EmbeddingConfig.read)
+def embedding(config: EmbeddingConfig, inputs: Sequence[Tensor], layer: LayerBuilder) -> Tensor:
+    """The row of weight that each number of x (N, s1...sk) asks for: (N, s1...sk, output_dim).
+
+    Declares weight (input_dim, output_dim).
+    Source: keras.io/api/layers/core_layers/embedding; ONNX Gather.
+    """
+    x = layer.keras_order(inputs[0])
+    weight = layer.parameter(
+        "weight", (config.input_dim, config.output_dim), unchanged(2), config.embeddings_initializer
+    )
+    rows = layer.op("Cast", [x.value], to=ir.DataType.INT64)
+    return Tensor(layer.op("Gather", [weight, rows]), Layout.KERAS)

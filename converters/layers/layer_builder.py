@@ -1,7 +1,8 @@
 """The ONNX graph under construction, and the view of it that a layer's converter function works with."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,13 @@ import onnx_ir as ir
 from converters.axes import VECTOR, AxisOrder
 from converters.errors import ConversionError
 from converters.initializers import Initializer, generator
+from converters.layers.data_format import DataFormat
+from converters.layers.opsets import find_translation
 from converters.layers.tensor import Layout, Size, Tensor, shown
-from converters.network import Layer
-from converters.roles import CLASS_NAME_KEY, FIXED_KEY, LAYER_KEY, ORDER_KEY, TRAINABLE_KEY
+from converters.network import Call, Layer
+from converters.roles import CLASS_NAME_KEY, FIXED_KEY, KERAS_AXES_KEY, LAYER_KEY, ORDER_KEY, TRAINABLE_KEY
 
-__all__ = ["BATCH", "SPATIAL_NAMES", "GraphBuilder", "LayerBuilder"]
+__all__ = ["BATCH", "SPATIAL_NAMES", "GraphBuilder", "IoLayout", "LayerBuilder", "SpatialSizes"]
 
 BATCH = "N"
 """The name of the batch's size, which is never known."""
@@ -28,19 +31,51 @@ SPATIAL_NAMES = {1: ("L",), 2: ("H", "W"), 3: ("D", "H", "W")}
 """Spatial rank -> names of spatial sizes that are not known."""
 
 
+class IoLayout(Enum):
+    """Where the channels stand in the graph's inputs and outputs."""
+
+    CHANNELS_FIRST = "channels_first"
+    """(N, C, s1...sn), as torch, TensorRT and OpenVINO expect."""
+    CHANNELS_LAST = "channels_last"
+    """(N, s1...sn, C), as Keras does: one Transpose stands behind each input and before each output."""
+
+
+class SpatialSizes(Enum):
+    """Which spatial sizes the inputs have."""
+
+    DECLARED = "declared"
+    OPEN = "open"
+    """None that is known."""
+    DOUBLED = "doubled"
+    """Twice those declared: layers that do not depend on a size build with these too."""
+
+
 class GraphBuilder:
     """The parts of the graph so far. Values are named through it, so that no two have one name.
 
     Args:
         seed: of the first values of parameters; not negative.
         input_shape: replaces the declared shape of the only input: channels first, without batch.
+        input_layout: of inputs with spatial axes.
+        io_layout: of the graph's inputs and outputs.
+        spatial_sizes: of the inputs, however they are declared.
     """
 
     def __init__(
-        self, *, opset: int, ir_version: int, seed: int, names: Sequence[str], input_shape: tuple[int, ...] | None
+        self,
+        *,
+        opset: int,
+        ir_version: int,
+        seed: int,
+        names: Sequence[str],
+        input_shape: tuple[int, ...] | None,
+        input_layout: Layout,
+        io_layout: IoLayout = IoLayout.CHANNELS_FIRST,
+        spatial_sizes: SpatialSizes = SpatialSizes.DECLARED,
     ) -> None:
         self.opset, self.ir_version, self.seed = opset, ir_version, seed
-        self.input_shape = input_shape
+        self.input_shape, self.input_layout = input_shape, input_layout
+        self.io_layout, self.spatial_sizes = io_layout, spatial_sizes
         self.nodes: list[ir.Node] = []
         self.inputs: dict[str, ir.Value] = {}
         """By the name of their layer."""
@@ -50,6 +85,8 @@ class GraphBuilder:
         """Parameter name -> name of the layer that declared it."""
         self.fixed: set[str] = set()
         """Names of float initializers that are never trained."""
+        self.keras_axes: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {}
+        """Name of a parameter with several axes -> its shape in Keras, and the Keras axis at each axis of ONNX."""
         self._names = set(names)
 
     def unique(self, name: str) -> str:
@@ -123,11 +160,11 @@ class LayerBuilder:
 
     A converter function takes it to declare parameters and emit nodes, and returns the tensor that the call gives.
     `name` names the layer's parameters, `call_name` what the call gives: the layer's name, with `/1`, `/2`... from the
-    second call on.
+    second call on; `call` holds the arguments that the file gives besides the tensors.
     """
 
-    def __init__(self, graph: GraphBuilder, layer: Layer, *, order: int, call_name: str) -> None:
-        self.name, self.call_name = layer.name, call_name
+    def __init__(self, graph: GraphBuilder, layer: Layer, *, call: Call, order: int, call_name: str) -> None:
+        self.name, self.call_name, self.call = layer.name, call_name, call
         self._graph, self._layer = graph, layer
         self._metadata = {LAYER_KEY: layer.name, CLASS_NAME_KEY: layer.class_name, ORDER_KEY: str(order)}
         if not layer.trainable:
@@ -145,16 +182,32 @@ class LayerBuilder:
         Args:
             keras_shape: in Keras' order, the batch first.
         """
-        stored = (*keras_shape[-1:], *keras_shape[1:-1]) if len(keras_shape) > 1 else ()
+        layout = self._graph.input_layout if len(keras_shape) > 2 else Layout.KERAS
+        stored = tuple(keras_shape[1:])
+        if layout is Layout.CHANNELS_FIRST:
+            stored = (*stored[-1:], *stored[:-1])
         if self._graph.input_shape is not None:
             stored = self._replaced(stored, self._graph.input_shape)
+        if stored:
+            stored = (stored[0], *map(self._spatial_size, stored[1:]))
         names = ("C", *SPATIAL_NAMES.get(len(stored) - 1, ()))
         # Two inputs may have different unknown sizes, so that one name for both would be a false statement.
         prefix = f"{self.name}_" if self._graph.inputs else ""
         sizes = [prefix + name if size is None else size for size, name in zip(stored, names, strict=False)]
-        value = ir.Value(name=self.call_name, shape=ir.Shape([BATCH, *sizes]), type=ir.TensorType(ir.DataType.FLOAT))
+        moved = len(sizes) > 1 and self._graph.io_layout is IoLayout.CHANNELS_LAST
+        declared = [BATCH, *sizes[1:], sizes[0]] if moved else [BATCH, *sizes]
+        value = ir.Value(name=self.call_name, shape=ir.Shape(declared), type=ir.TensorType(ir.DataType.FLOAT))
         self._graph.inputs[self.name] = value
-        return Tensor(value, Layout.CHANNELS_FIRST if len(sizes) > 1 else Layout.KERAS)
+        if moved:
+            value = self.transposed(value, (0, len(sizes), *range(1, len(sizes))))
+            # The network's list counts the input as no operation, and this is part of it.
+            value.producer().metadata_props.pop(ORDER_KEY)  # type: ignore[union-attr]
+        return Tensor(value, layout)
+
+    def _spatial_size(self, size: int | None) -> int | None:
+        if size is None or self._graph.spatial_sizes is SpatialSizes.OPEN:
+            return None
+        return size if self._graph.spatial_sizes is SpatialSizes.DECLARED else 2 * size
 
     def _replaced(self, declared: tuple[int | None, ...], given: tuple[int, ...]) -> tuple[int, ...]:
         if len(given) != len(declared):
@@ -198,6 +251,8 @@ class LayerBuilder:
         if fixed:
             self._graph.fixed.add(full_name)
         self._graph.owners[full_name] = self.name
+        if len(keras_shape) > 1:
+            self._graph.keras_axes[full_name] = keras_shape, axes.permutation
         lazy = ir.LazyTensor(draw, dtype=ir.DataType.FLOAT, shape=ir.Shape(shape), cache=True, name=full_name)
         return self._graph.initialize(full_name, lazy)
 
@@ -222,32 +277,89 @@ class LayerBuilder:
             self._graph.fixed.add(name)
         return self._graph.initialize(name, ir.Tensor(array, name=name))
 
+    def scalar(self, what: str, value: float) -> ir.Value:
+        """The initializer `<layer>/<what>`: one float32 number, never trained."""
+        return self.constant(what, np.array(value, np.float32))
+
     def op(self, op_type: str, inputs: Sequence[ir.Value | None], **attributes: Any) -> ir.Value:
-        """The output of a new node `<call>/<op_type>`, its type and shape inferred."""
+        """The output of a new node `<call>/<op_type>`, its type and shape inferred.
+
+        It is asked for as in opset 17; where the graph's opset writes it otherwise, it is translated.
+        """
+        translation = find_translation(op_type, self._graph.opset)
+        if translation is not None:
+            return translation(self, op_type, inputs, attributes)
+        return self.node(op_type, inputs, attributes)
+
+    def node(self, op_type: str, inputs: Sequence[ir.Value | None], attributes: Mapping[str, Any]) -> ir.Value:
+        """As `op`, for what is written in the graph's own opset."""
+        (output,) = self.op_outputs(op_type, inputs, 1, **attributes)
+        return output
+
+    def op_outputs(
+        self, op_type: str, inputs: Sequence[ir.Value | None], count: int, **attributes: Any
+    ) -> Sequence[ir.Value]:
+        """The outputs of a new node `<call>/<op_type>`, named after it, their types and shapes inferred."""
         name = self._graph.unique(f"{self.call_name}/{op_type}")
-        node = ir.node(
-            op_type, inputs, attributes, outputs=[ir.Value(name=name)], name=name, metadata_props=dict(self._metadata)
-        )
+        outputs = [ir.Value(name=self._graph.unique(f"{name}/{i}") if i else name) for i in range(count)]
+        node = ir.node(op_type, inputs, attributes, outputs=outputs, name=name, metadata_props=dict(self._metadata))
         fixed = [str(value.name) for value in inputs if value is not None and value.name in self._graph.fixed]
         if fixed:
             node.metadata_props[FIXED_KEY] = json.dumps(fixed)
+        names = [str(value.name) for value in inputs if value is not None]
+        keras_axes = {name: self._graph.keras_axes[name] for name in names if name in self._graph.keras_axes}
+        if keras_axes:
+            node.metadata_props[KERAS_AXES_KEY] = json.dumps(keras_axes)
         self._graph.infer(node)
         self._graph.nodes.append(node)
-        return node.outputs[0]
+        return node.outputs
+
+    def annotate(self, value: ir.Value, key: str, text: str) -> None:
+        """Change the metadata of the node that gave a value: what training must know and ONNX has no word for."""
+        node = value.producer()
+        assert node is not None
+        node.metadata_props[key] = text
 
     def channels_first(self, x: Tensor) -> Tensor:
         """The tensor stored channels first; transposed if it is of rank 3 or more and in Keras' order."""
         if x.layout is Layout.CHANNELS_FIRST or x.rank < 3:
             return x
-        moved = self.op("Transpose", [x.value], perm=(0, x.rank - 1, *range(1, x.rank - 1)))
-        return Tensor(moved, Layout.CHANNELS_FIRST)
+        return Tensor(self.transposed(x.value, (0, x.rank - 1, *range(1, x.rank - 1))), Layout.CHANNELS_FIRST)
 
     def keras_order(self, x: Tensor) -> Tensor:
         """The tensor stored as Keras sees it; transposed if it is stored channels first."""
         if x.layout is Layout.KERAS:
             return x
-        moved = self.op("Transpose", [x.value], perm=(0, *range(2, x.rank), 1))
-        return Tensor(moved, Layout.KERAS)
+        return Tensor(self.transposed(x.value, (0, *range(2, x.rank), 1)), Layout.KERAS)
+
+    def transposed(self, value: ir.Value, permutation: Sequence[int]) -> ir.Value:
+        """The value with its axes in another order; what a Transpose gave is taken from before it, in one go."""
+        node = value.producer()
+        if node is not None and node.op_type == "Transpose":
+            before = node.attributes["perm"].as_ints()
+            permutation = [before[axis] for axis in permutation]
+            (source,) = node.inputs
+            assert source is not None
+            value = source
+        if list(permutation) == list(range(len(permutation))):
+            return value
+        return self.op("Transpose", [value], perm=tuple(permutation))
+
+    def image(self, x: Tensor, data_format: DataFormat, spatial_rank: int) -> Tensor:
+        """x with so many spatial axes, stored as (N, C, s1...sn), whichever format it has.
+
+        Raises:
+            ConversionError: if it has more axes or fewer.
+        """
+        if x.rank != spatial_rank + 2:
+            names = SPATIAL_NAMES[spatial_rank]
+            last = data_format is DataFormat.CHANNELS_LAST
+            expected: tuple[Size, ...] = (BATCH, *names, "C") if last else (BATCH, "C", *names)
+            raise self.error(
+                f"takes an input {shown(expected)}, and is given {shown(x.shape)}",
+                "Use the class for that many axes, or change the layers before it.",
+            )
+        return self.channels_first(x) if data_format is DataFormat.CHANNELS_LAST else self.keras_order(x)
 
     def keras_axis(self, x: Tensor, axis: int) -> int:
         """The axis of x counted from 0, in Keras' order, that a config writes as `axis`.
@@ -262,28 +374,18 @@ class LayerBuilder:
             )
         return axis % x.rank
 
-    def known_channels(self, x: Tensor) -> int:
-        """The size of the last Keras axis, on which the shape of parameters depends.
+    def known_size(self, x: Tensor, stored_axis: int) -> int:
+        """The size of an axis on which the shape of parameters depends, counted in the ONNX value.
 
         Raises:
             ConversionError: if it is unknown.
         """
-        if isinstance(x.channels, int):
-            return x.channels
+        size = x.stored_shape[stored_axis]
+        if isinstance(size, int):
+            return size
+        axis = next(axis for axis in range(x.rank) if x.stored_axis(axis) == stored_axis % x.rank)
+        which = "the last axis" if axis == x.rank - 1 else f"axis {axis}"
         raise self.error(
-            f"the size of the last axis of its input {shown(x.shape)} is unknown, and its parameters depend on it",
+            f"the size of {which} of its input {shown(x.shape)} is unknown, and its parameters depend on it",
             "Write all sizes that matter in the shape of the input layer.",
         )
-
-    def require_rank(self, x: Tensor, spatial_rank: int) -> None:
-        """Nothing, if the tensor has batch, channels and so many spatial axes.
-
-        Raises:
-            ConversionError: if not.
-        """
-        if x.rank != spatial_rank + 2:
-            expected: tuple[Size, ...] = (BATCH, *SPATIAL_NAMES[spatial_rank], "C")
-            raise self.error(
-                f"takes an input {shown(expected)}, and is given {shown(x.shape)}",
-                "Use the class for that many axes, or change the layers before it.",
-            )

@@ -1,5 +1,6 @@
 """Layers that join several tensors."""
 
+import string
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -7,41 +8,101 @@ import numpy as np
 
 from converters.keys import Keys
 from converters.layers.layer_builder import LayerBuilder
+from converters.layers.normalization import of_unit_length
 from converters.layers.registry import Arity, converts
 from converters.layers.tensor import Layout, Size, Tensor, shown
 
-__all__ = ["AddConfig", "ConcatenateConfig", "add", "concatenate"]
+__all__ = [
+    "ConcatenateConfig",
+    "DotConfig",
+    "MergeConfig",
+    "add",
+    "average",
+    "concatenate",
+    "dot",
+    "maximum",
+    "minimum",
+    "multiply",
+    "subtract",
+]
 
 
 @dataclass(frozen=True)
-class AddConfig:
-    """Keras `Add`, which has no options."""
+class MergeConfig:
+    """Keras `Add`, `Multiply` and the like, which have no options."""
 
     @classmethod
-    def read(cls, keys: Keys) -> "AddConfig":
+    def read(cls, keys: Keys) -> "MergeConfig":
         return cls()
 
 
-@converts("Add", config=AddConfig.read, arity=Arity.MANY)
-def add(config: AddConfig, inputs: Sequence[Tensor], layer: LayerBuilder) -> Tensor:
+@converts("Add", config=MergeConfig.read, arity=Arity.MANY)
+def add(config: MergeConfig, inputs: Sequence[Tensor], layer: LayerBuilder) -> Tensor:
     """The sum of all inputs; axes of size 1 are repeated, and missing axes stand after the batch.
 
     Raises ConversionError if shapes do not fit.
     Source: keras.io/api/layers/merging_layers/add, keras/src/layers/merging/base_merge.py.
     """
-    total, *others = _of_one_rank(_of_one_layout(inputs, layer), layer)
+    return _one_by_one("Add", _aligned(inputs, "added", layer), layer)
+
+
+@converts("Subtract", config=MergeConfig.read, arity=Arity.TWO)
+def subtract(config: MergeConfig, inputs: Sequence[Tensor], layer: LayerBuilder) -> Tensor:
+    """The first input less the second; shapes as for `add`."""
+    return _one_by_one("Sub", _aligned(inputs, "subtracted", layer), layer)
+
+
+@converts("Multiply", config=MergeConfig.read, arity=Arity.MANY)
+def multiply(config: MergeConfig, inputs: Sequence[Tensor], layer: LayerBuilder) -> Tensor:
+    """The product of all inputs; shapes as for `add`."""
+    return _one_by_one("Mul", _aligned(inputs, "multiplied", layer), layer)
+
+
+@converts("Average", config=MergeConfig.read, arity=Arity.MANY)
+def average(config: MergeConfig, inputs: Sequence[Tensor], layer: LayerBuilder) -> Tensor:
+    """The mean of all inputs; shapes as for `add`."""
+    return _at_once("Mean", _aligned(inputs, "averaged", layer), layer)
+
+
+@converts("Maximum", config=MergeConfig.read, arity=Arity.MANY)
+def maximum(config: MergeConfig, inputs: Sequence[Tensor], layer: LayerBuilder) -> Tensor:
+    """The largest of all inputs, element by element; shapes as for `add`."""
+    return _at_once("Max", _aligned(inputs, "compared", layer), layer)
+
+
+@converts("Minimum", config=MergeConfig.read, arity=Arity.MANY)
+def minimum(config: MergeConfig, inputs: Sequence[Tensor], layer: LayerBuilder) -> Tensor:
+    """The smallest of all inputs, element by element; shapes as for `add`."""
+    return _at_once("Min", _aligned(inputs, "compared", layer), layer)
+
+
+def _one_by_one(op_type: str, inputs: Sequence[Tensor], layer: LayerBuilder) -> Tensor:
+    total, *others = inputs
     for other in others:
-        if not all(_broadcast(a, b) for a, b in zip(total.shape, other.shape, strict=True)):
-            raise layer.error(
-                f"its inputs cannot be added: {', '.join(shown(x.shape) for x in inputs)}",
-                "Make them equal, but for axes of size 1.",
-            )
-        total = Tensor(layer.op("Add", [total.value, other.value]), total.layout)
+        total = Tensor(layer.op(op_type, [total.value, other.value]), total.layout)
     return total
 
 
-def _broadcast(a: Size, b: Size) -> bool:
-    return a == b or a == 1 or b == 1 or not isinstance(a, int) or not isinstance(b, int)
+def _at_once(op_type: str, inputs: Sequence[Tensor], layer: LayerBuilder) -> Tensor:
+    if len(inputs) == 1:
+        return inputs[0]
+    return Tensor(layer.op(op_type, [x.value for x in inputs]), inputs[0].layout)
+
+
+def _aligned(inputs: Sequence[Tensor], done: str, layer: LayerBuilder) -> list[Tensor]:
+    """The inputs in one layout and rank.
+
+    Raises:
+        ConversionError: if their shapes do not fit.
+    """
+    aligned = _of_one_rank(_of_one_layout(inputs, layer), layer)
+    for sizes in zip(*(x.shape for x in aligned), strict=True):
+        if len({size for size in sizes if isinstance(size, int) and size != 1}) > 1:
+            raise layer.error(
+                f"its inputs cannot be {done}: {', '.join(shown(x.shape) for x in inputs)}",
+                "Make them equal, but for axes of size 1.",
+            )
+    return aligned
 
 
 def _of_one_rank(inputs: Sequence[Tensor], layer: LayerBuilder) -> list[Tensor]:
@@ -107,3 +168,49 @@ def _alike_but_for(axis: int, a: tuple[Size, ...], b: tuple[Size, ...]) -> bool:
         if i != axis and isinstance(m, int) and isinstance(n, int)
     ]
     return all(m == n for m, n in known)
+
+
+@dataclass(frozen=True)
+class DotConfig:
+    """Keras `Dot`, checked: one axis of each input in Keras' order, negative from the end."""
+
+    axes: tuple[int, int]
+    normalize: bool
+
+    @classmethod
+    def read(cls, keys: Keys) -> "DotConfig":
+        axes = keys.axes("axes", default=-1)
+        if len(axes) > 2:
+            raise keys.error("axes", f"has {len(axes)} axes", "Write one axis, or one for each of the two inputs.")
+        return cls((axes[0], axes[-1]), keys.flag("normalize", default=False))
+
+
+@converts("Dot", config=DotConfig.read, arity=Arity.TWO)
+def dot(config: DotConfig, inputs: Sequence[Tensor], layer: LayerBuilder) -> Tensor:
+    """The products of two inputs summed over one axis of each: (N, other axes of x, other axes of y), or (N, 1).
+
+    Raises ConversionError if the axes are of different sizes, or one is the batch's.
+    Source: keras.io/api/layers/merging_layers/dot; ONNX Einsum, which takes the axes as they are stored.
+    """
+    axes = [layer.keras_axis(x, axis) for x, axis in zip(inputs, config.axes, strict=True)]
+    sizes = [x.shape[axis] for x, axis in zip(inputs, axes, strict=True)]
+    if 0 in axes or (all(isinstance(size, int) for size in sizes) and sizes[0] != sizes[1]):
+        raise layer.error(
+            f"axes {axes[0]} and {axes[1]} of its inputs {', '.join(shown(x.shape) for x in inputs)} cannot be summed",
+            'Write axes of the same size in "axes", not the batch\'s.',
+        )
+    factors = [
+        of_unit_length(x, [axis], layer) if config.normalize else x for x, axis in zip(inputs, axes, strict=True)
+    ]
+    free = iter(string.ascii_lowercase)
+    batch, summed = next(free), next(free)
+    terms, rest = [], ""
+    for x, axis in zip(factors, axes, strict=True):
+        letters = [batch, *(next(free) for _axis in range(1, x.rank))]
+        letters[axis] = summed
+        rest += "".join(letter for letter in letters[1:] if letter != summed)
+        terms.append("".join(sorted(letters, key=lambda letter: x.stored_axis(letters.index(letter)))))
+    y = layer.op("Einsum", [x.value for x in factors], equation=f"{','.join(terms)}->{batch}{rest}")
+    if not rest:
+        y = layer.op("Unsqueeze", [y, layer.constant("features", np.array([1], np.int64))])
+    return Tensor(y, Layout.KERAS)

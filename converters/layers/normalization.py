@@ -1,19 +1,40 @@
 """Normalisations."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
 
 from converters.axes import VECTOR
 from converters.initializers import ONES, ZEROS, Initializer, read_initializer
 from converters.keys import Keys
+from converters.layers.broadcasting import along, stored_order
 from converters.layers.layer_builder import LayerBuilder
 from converters.layers.registry import converts
 from converters.layers.tensor import Tensor, shown
 
-__all__ = ["BatchNormalizationConfig", "batch_normalization"]
+__all__ = [
+    "BatchNormalizationConfig",
+    "GroupNormalizationConfig",
+    "InstanceNormalizationConfig",
+    "LayerNormalizationConfig",
+    "RMSNormalizationConfig",
+    "UnitNormalizationConfig",
+    "batch_normalization",
+    "group_normalization",
+    "instance_normalization",
+    "layer_normalization",
+    "of_unit_length",
+    "rms_normalization",
+    "unit_normalization",
+]
 
 SUSPICIOUS_MOMENTUM = 0.5
 """A momentum below this looks like torch's convention, the complement of Keras', slipped into a Keras file."""
+
+SMALLEST_LENGTH = 1e-12
+"""What a vector's length counts at least when it is divided by it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,20 +74,14 @@ class BatchNormalizationConfig:
 
 @converts("BatchNormalization", "BatchNormalizationV1", "SyncBatchNormalization", config=BatchNormalizationConfig.read)
 def batch_normalization(config: BatchNormalizationConfig, inputs: Sequence[Tensor], layer: LayerBuilder) -> Tensor:
-    """weight * (x - running_mean) / sqrt(running_var + epsilon) + bias, for x (N, C) or (N, C, s1...sk).
+    """weight * (x - running_mean) / sqrt(running_var + epsilon) + bias, for each entry of one axis of x, of size C.
 
     Declares weight, bias, running_mean and running_var, all (C,); where scale or center is false, weight or bias is
     there all the same, fixed at 1 or 0.
-    Raises ConversionError if C is unknown, or the axis is not the channels'.
+    Raises ConversionError if C is unknown, or the axis is the batch's.
     Source: keras.io/api/layers/normalization_layers/batch_normalization; ONNX BatchNormalization, opset 15.
     """
-    x = layer.channels_first(inputs[0])
-    if layer.keras_axis(x, config.axis) != x.rank - 1:
-        raise layer.error(
-            f'"axis" is {config.axis}, which is not the channels of its input {shown(x.shape)}',
-            "Write -1: only the channels can be normalised.",
-        )
-    channels = layer.known_channels(x)
+    x, channels, restored = _with_axis_second(inputs[0], config.axis, layer)
     gamma, beta = (
         (config.gamma_initializer if config.scale else ONES),
         (config.beta_initializer if config.center else ZEROS),
@@ -78,5 +93,284 @@ def batch_normalization(config: BatchNormalizationConfig, inputs: Sequence[Tenso
         layer.statistic("running_mean", channels, config.moving_mean_initializer),
         layer.statistic("running_var", channels, config.moving_variance_initializer),
     ]
-    y = layer.op("BatchNormalization", operands, epsilon=config.epsilon, momentum=config.momentum)
-    return Tensor(y, x.layout)
+    return restored(layer.op("BatchNormalization", operands, epsilon=config.epsilon, momentum=config.momentum))
+
+
+def _with_axis_second(x: Tensor, axis: int, layer: LayerBuilder) -> tuple[Tensor, int, Callable[[ir.Value], Tensor]]:
+    """x stored with an axis behind the batch, that axis' size, and the way back from a result that is stored so.
+
+    Raises:
+        ConversionError: if x has no such axis, its size is unknown, or it is the batch's.
+    """
+    keras_axis = _not_the_batch(layer.keras_axis(x, axis), axis, x, layer)
+    if keras_axis == x.rank - 1:
+        x = layer.channels_first(x)
+    stored = x.stored_axis(keras_axis)
+    size = layer.known_size(x, stored)
+    if stored == 1:
+        return x, size, lambda y: Tensor(y, x.layout)
+    order = [0, stored, *(other for other in range(1, x.rank) if other != stored)]
+    back = [int(i) for i in np.argsort(order)]
+    moved = Tensor(layer.transposed(x.value, order), x.layout)
+    return moved, size, lambda y: Tensor(layer.transposed(y, back), x.layout)
+
+
+def _not_the_batch(keras_axis: int, written: int, x: Tensor, layer: LayerBuilder) -> int:
+    if keras_axis == 0:
+        raise layer.error(
+            f'"axis" is {written}, which is the batch of its input {shown(x.shape)}',
+            "Write -1 for the channels, or another axis than the batch's.",
+        )
+    return keras_axis
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerNormalizationConfig:
+    """Keras `LayerNormalization`, checked: the axes in Keras' order, negative from the end.
+
+    `rms_scaling` divides by the deviation without taking the mean away first.
+    """
+
+    axes: tuple[int, ...]
+    epsilon: float
+    center: bool
+    scale: bool
+    rms_scaling: bool
+    gamma_initializer: Initializer
+    beta_initializer: Initializer
+
+    @classmethod
+    def read(cls, keys: Keys) -> "LayerNormalizationConfig":
+        return cls(
+            axes=keys.axes("axis", default=-1),
+            epsilon=keys.number("epsilon", default=1e-3, minimum=0.0),
+            center=keys.flag("center", default=True),
+            scale=keys.flag("scale", default=True),
+            rms_scaling=keys.flag("rms_scaling", default=False),
+            gamma_initializer=read_initializer(keys, "gamma_initializer", ONES),
+            beta_initializer=read_initializer(keys, "beta_initializer", ZEROS),
+        )
+
+
+@converts("LayerNormalization", config=LayerNormalizationConfig.read)
+def layer_normalization(config: LayerNormalizationConfig, inputs: Sequence[Tensor], layer: LayerBuilder) -> Tensor:
+    """weight * (x - mean) / sqrt(variance + epsilon) + bias, with the mean and the variance over these axes.
+
+    Declares weight with scale and bias with center, of these axes' sizes in the order in which they are stored.
+    Raises ConversionError if one of the sizes is unknown, or one of the axes is the batch's.
+    Source: keras.io/api/layers/normalization_layers/layer_normalization; ONNX LayerNormalization, opset 17.
+    """
+    (x,) = inputs
+    axes = sorted(_not_the_batch(layer.keras_axis(x, axis), axis, x, layer) for axis in config.axes)
+    stored, order = stored_order(x, axes)
+    shape = tuple(layer.known_size(x, x.stored_axis(axis)) for axis in axes)
+    if config.rms_scaling:
+        distance = layer.op("Sub", [x.value, layer.op("ReduceMean", [x.value], axes=stored, keepdims=1)])
+        y = _divided_by_root_mean_square(x, distance, stored, config.epsilon, layer)
+        # Keras has a weight here whether or not it scales, and no bias.
+        weight = layer.parameter("weight", shape, order, config.gamma_initializer)
+        return Tensor(layer.op("Mul", [y, along(weight, stored, x, layer)]), x.layout)
+    if config.scale:
+        scale = layer.parameter("weight", shape, order, config.gamma_initializer)
+    else:
+        scale = layer.constant("scale", np.ones(order.onnx_shape(shape), np.float32))
+    bias = [layer.parameter("bias", shape, order, config.beta_initializer)] if config.center else []
+    others = [axis for axis in range(x.rank) if axis not in stored]
+    moved = layer.transposed(x.value, [*others, *stored])
+    y = layer.op("LayerNormalization", [moved, scale, *bias], axis=len(others) - x.rank, epsilon=config.epsilon)
+    return Tensor(layer.transposed(y, [int(i) for i in np.argsort([*others, *stored])]), x.layout)
+
+
+@dataclass(frozen=True)
+class RMSNormalizationConfig:
+    """Keras `RMSNormalization`, checked: the axes in Keras' order, negative from the end."""
+
+    axes: tuple[int, ...]
+    epsilon: float
+
+    @classmethod
+    def read(cls, keys: Keys) -> "RMSNormalizationConfig":
+        return cls(keys.axes("axis", default=-1), keys.number("epsilon", default=1e-6, minimum=0.0))
+
+
+@converts("RMSNormalization", config=RMSNormalizationConfig.read)
+def rms_normalization(config: RMSNormalizationConfig, inputs: Sequence[Tensor], layer: LayerBuilder) -> Tensor:
+    """weight * x / sqrt(mean of x * x + epsilon), with the mean over these axes.
+
+    Declares weight, of these axes' sizes in the order in which they are stored.
+    Raises ConversionError if one of the sizes is unknown, or one of the axes is the batch's.
+    Source: keras.io/api/layers/normalization_layers/rms_normalization; ONNX has the op from opset 23 on.
+    """
+    (x,) = inputs
+    axes = sorted(_not_the_batch(layer.keras_axis(x, axis), axis, x, layer) for axis in config.axes)
+    stored, order = stored_order(x, axes)
+    shape = tuple(layer.known_size(x, x.stored_axis(axis)) for axis in axes)
+    y = _divided_by_root_mean_square(x, x.value, stored, config.epsilon, layer)
+    weight = layer.parameter("weight", shape, order, ONES)
+    return Tensor(layer.op("Mul", [y, along(weight, stored, x, layer)]), x.layout)
+
+
+def _divided_by_root_mean_square(
+    x: Tensor, distance: ir.Value, stored_axes: Sequence[int], epsilon: float, layer: LayerBuilder
+) -> ir.Value:
+    """x / sqrt(mean of distance * distance + epsilon)."""
+    square = layer.op("Mul", [distance, distance])
+    mean = layer.op("ReduceMean", [square], axes=stored_axes, keepdims=1)
+    root = layer.op("Sqrt", [layer.op("Add", [mean, layer.scalar("epsilon", epsilon)])])
+    return layer.op("Div", [x.value, root])
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupNormalizationConfig:
+    """Keras `GroupNormalization`, checked: `groups` None stands for as many as there are channels."""
+
+    groups: int | None
+    axis: int
+    epsilon: float
+    center: bool
+    scale: bool
+    gamma_initializer: Initializer
+    beta_initializer: Initializer
+
+    @classmethod
+    def read(cls, keys: Keys) -> "GroupNormalizationConfig":
+        return cls(
+            groups=None if keys.raw("groups") == -1 else keys.integer("groups", default=32),
+            axis=keys.axis("axis", default=-1),
+            epsilon=keys.number("epsilon", default=1e-3, minimum=0.0),
+            center=keys.flag("center", default=True),
+            scale=keys.flag("scale", default=True),
+            gamma_initializer=read_initializer(keys, "gamma_initializer", ONES),
+            beta_initializer=read_initializer(keys, "beta_initializer", ZEROS),
+        )
+
+
+@converts("GroupNormalization", config=GroupNormalizationConfig.read)
+def group_normalization(config: GroupNormalizationConfig, inputs: Sequence[Tensor], layer: LayerBuilder) -> Tensor:
+    """weight * (x - mean) / sqrt(variance + epsilon) + bias, with mean and variance over space and a group of channels.
+
+    Declares weight with scale and bias with center, both (C,).
+    Raises ConversionError if C is unknown or no multiple of groups.
+    Source: keras.io/api/layers/normalization_layers/group_normalization. ONNX's GroupNormalization has a weight for
+    each group before opset 21; here each group is an instance.
+    """
+    x, channels, restored = _with_axis_second(inputs[0], config.axis, layer)
+    groups = channels if config.groups is None else config.groups
+    if channels % groups:
+        raise layer.error(
+            f"its {channels} channels are no multiple of its {groups} groups",
+            'Choose "groups" so that it divides the channels.',
+        )
+    if groups == channels and x.rank > 2:
+        return restored(_normalized_instances(x, channels, config, layer))
+    ones, zeros = (layer.constant(what, np.full(groups, n, np.float32)) for what, n in (("ones", 1), ("zeros", 0)))
+    grouped = layer.op("Reshape", [x.value, layer.constant("groups", np.array([0, groups, -1], np.int64))])
+    y = layer.op("InstanceNormalization", [grouped, ones, zeros], epsilon=config.epsilon)
+    y = _in_shape_of(x, y, layer)
+    if config.scale:
+        weight = layer.parameter("weight", (channels,), VECTOR, config.gamma_initializer)
+        y = layer.op("Mul", [y, along(weight, [1], x, layer)])
+    if config.center:
+        bias = layer.parameter("bias", (channels,), VECTOR, config.beta_initializer)
+        y = layer.op("Add", [y, along(bias, [1], x, layer)])
+    return restored(y)
+
+
+def _in_shape_of(x: Tensor, y: ir.Value, layer: LayerBuilder) -> ir.Value:
+    """y, of as many elements as x, in the shape of x."""
+    sizes = x.stored_shape[1:]
+    if sum(not isinstance(size, int) for size in sizes) > 1:
+        shape = layer.op("Shape", [x.value])
+    else:
+        known = [size if isinstance(size, int) else -1 for size in sizes]
+        shape = layer.constant("shape", np.array([0, *known], np.int64))
+    reshaped = layer.op("Reshape", [y, shape])
+    reshaped.shape = x.value.shape
+    return reshaped
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstanceNormalizationConfig:
+    """`InstanceNormalization` of the reference program, keras-contrib or TensorFlow Addons, checked."""
+
+    axis: int
+    epsilon: float
+    center: bool
+    scale: bool
+    gamma_initializer: Initializer
+    beta_initializer: Initializer
+
+    @classmethod
+    def read(cls, keys: Keys) -> "InstanceNormalizationConfig":
+        keys.refuse_unless("track_running_stats", False, "an instance is normalised by its own mean and variance")
+        keys.refuse_unless("groups", -1, "an instance is normalised channel by channel")
+        keys.raw("momentum")  # of running statistics, which there are none of
+        affine = keys.flag("affine", default=False)
+        return cls(
+            axis=keys.axis("axis", default=-1),
+            # Each of the three programs writes it; torch's default is what the reference program has.
+            epsilon=keys.number("epsilon", default=1e-5, minimum=0.0),
+            center=keys.flag("center", default=affine),
+            scale=keys.flag("scale", default=affine),
+            gamma_initializer=read_initializer(keys, "gamma_initializer", ONES),
+            beta_initializer=read_initializer(keys, "beta_initializer", ZEROS),
+        )
+
+
+@converts("InstanceNormalization", config=InstanceNormalizationConfig.read)
+def instance_normalization(
+    config: InstanceNormalizationConfig, inputs: Sequence[Tensor], layer: LayerBuilder
+) -> Tensor:
+    """weight * (x - mean) / sqrt(variance + epsilon) + bias, with the mean and the variance of each sample's channel.
+
+    Declares weight with scale and bias with center, both (C,).
+    Raises ConversionError if C is unknown or x has no spatial axis.
+    Source: docs.pytorch.org InstanceNorm2d; ONNX InstanceNormalization.
+    """
+    x, channels, restored = _with_axis_second(inputs[0], config.axis, layer)
+    if x.rank < 3:
+        raise layer.error(f"its input {shown(x.shape)} has no spatial axis", "Use LayerNormalization.")
+    return restored(_normalized_instances(x, channels, config, layer))
+
+
+def _normalized_instances(
+    x: Tensor, channels: int, config: GroupNormalizationConfig | InstanceNormalizationConfig, layer: LayerBuilder
+) -> ir.Value:
+    if config.scale:
+        scale = layer.parameter("weight", (channels,), VECTOR, config.gamma_initializer)
+    else:
+        scale = layer.constant("scale", np.ones(channels, np.float32))
+    if config.center:
+        bias = layer.parameter("bias", (channels,), VECTOR, config.beta_initializer)
+    else:
+        bias = layer.constant("bias", np.zeros(channels, np.float32))
+    return layer.op("InstanceNormalization", [x.value, scale, bias], epsilon=config.epsilon)
+
+
+@dataclass(frozen=True)
+class UnitNormalizationConfig:
+    """Keras `UnitNormalization`, checked: the axes in Keras' order, negative from the end."""
+
+    axes: tuple[int, ...]
+
+    @classmethod
+    def read(cls, keys: Keys) -> "UnitNormalizationConfig":
+        return cls(keys.axes("axis", default=-1))
+
+
+@converts("UnitNormalization", config=UnitNormalizationConfig.read)
+def unit_normalization(config: UnitNormalizationConfig, inputs: Sequence[Tensor], layer: LayerBuilder) -> Tensor:
+    """x divided by its length along these axes.
+
+    Source: keras.io/api/layers/normalization_layers/unit_normalization; ONNX ReduceL2.
+    """
+    (x,) = inputs
+    return of_unit_length(x, [layer.keras_axis(x, axis) for axis in config.axes], layer)
+
+
+def of_unit_length(x: Tensor, keras_axes: Sequence[int], layer: LayerBuilder) -> Tensor:
+    """x divided by its Euclidean length along these axes; what is 0 stays 0."""
+    stored = sorted(x.stored_axis(axis) for axis in keras_axes)
+    length = layer.op("ReduceL2", [x.value], axes=stored, keepdims=1)
+    least = layer.op("Max", [length, layer.scalar("smallest", SMALLEST_LENGTH)])
+    return Tensor(layer.op("Div", [x.value, least]), x.layout)

@@ -5,26 +5,35 @@ from dataclasses import dataclass
 from functools import partial
 
 from converters.keys import Keys
+from converters.layers.data_format import DataFormat, read_data_format
 from converters.layers.layer_builder import LayerBuilder
 from converters.layers.registry import converts
 from converters.layers.tensor import Layout, Tensor
-from converters.layers.window import Padding, Window, require_channels_last
+from converters.layers.window import Padding, Window
 
-__all__ = ["GlobalPoolingConfig", "PoolingConfig", "global_average_pooling", "max_pooling"]
+__all__ = [
+    "GlobalPoolingConfig",
+    "PoolingConfig",
+    "average_pooling",
+    "global_average_pooling",
+    "global_max_pooling",
+    "max_pooling",
+]
 
 
 @dataclass(frozen=True)
 class PoolingConfig:
-    """Keras `MaxPooling1D`, `MaxPooling2D`, `MaxPooling3D`, checked."""
+    """Keras `MaxPooling1D`, `AveragePooling1D` and so on, checked."""
 
     window: Window
+    data_format: DataFormat
 
     @classmethod
     def read(cls, keys: Keys, rank: int) -> "PoolingConfig":
-        require_channels_last(keys)
         size = keys.integers("pool_size", rank, default=2)
         strides = keys.optional_integers("strides", rank) or size
-        return cls(Window(size, strides, (1,) * rank, keys.choice("padding", Padding, default=Padding.VALID)))
+        padding = keys.choice("padding", Padding, default=Padding.VALID)
+        return cls(Window(size, strides, (1,) * rank, padding), read_data_format(keys))
 
 
 @converts("MaxPooling1D", "MaxPool1D", config=partial(PoolingConfig.read, rank=1))
@@ -36,24 +45,39 @@ def max_pooling(config: PoolingConfig, inputs: Sequence[Tensor], layer: LayerBui
     Raises ConversionError if nothing of x would be left.
     Source: keras.io/api/layers/pooling_layers/max_pooling2d; ONNX MaxPool, opset 12.
     """
-    x = layer.channels_first(inputs[0])
-    layer.require_rank(x, config.window.rank)
+    return _pooling("MaxPool", config, inputs[0], layer)
+
+
+@converts("AveragePooling1D", "AvgPool1D", config=partial(PoolingConfig.read, rank=1))
+@converts("AveragePooling2D", "AvgPool2D", config=partial(PoolingConfig.read, rank=2))
+@converts("AveragePooling3D", "AvgPool3D", config=partial(PoolingConfig.read, rank=3))
+def average_pooling(config: PoolingConfig, inputs: Sequence[Tensor], layer: LayerBuilder) -> Tensor:
+    """The mean of each window over x (N, C, s1...sn); padding does not count.
+
+    Raises ConversionError if nothing of x would be left.
+    Source: keras.io/api/layers/pooling_layers/average_pooling2d; ONNX AveragePool, opset 11.
+    """
+    return _pooling("AveragePool", config, inputs[0], layer)
+
+
+def _pooling(op_type: str, config: PoolingConfig, x: Tensor, layer: LayerBuilder) -> Tensor:
+    x = layer.image(x, config.data_format, config.window.rank)
     pads = config.window.pad_attributes(x, layer)
-    y = layer.op("MaxPool", [x.value], kernel_shape=config.window.size, strides=config.window.strides, **pads)
+    y = layer.op(op_type, [x.value], kernel_shape=config.window.size, strides=config.window.strides, **pads)
     return Tensor(y, x.layout)
 
 
 @dataclass(frozen=True)
 class GlobalPoolingConfig:
-    """Keras `GlobalAveragePooling1D`, `...2D`, `...3D`, checked."""
+    """Keras `GlobalAveragePooling1D`, `GlobalMaxPooling1D` and so on, checked."""
 
     rank: int
     keepdims: bool
+    data_format: DataFormat
 
     @classmethod
     def read(cls, keys: Keys, rank: int) -> "GlobalPoolingConfig":
-        require_channels_last(keys)
-        return cls(rank, keys.flag("keepdims", default=False))
+        return cls(rank, keys.flag("keepdims", default=False), read_data_format(keys))
 
 
 @converts("GlobalAveragePooling1D", "GlobalAvgPool1D", config=partial(GlobalPoolingConfig.read, rank=1))
@@ -61,9 +85,18 @@ class GlobalPoolingConfig:
 @converts("GlobalAveragePooling3D", "GlobalAvgPool3D", config=partial(GlobalPoolingConfig.read, rank=3))
 def global_average_pooling(config: GlobalPoolingConfig, inputs: Sequence[Tensor], layer: LayerBuilder) -> Tensor:
     """The mean of x (N, C, s1...sn) over space: (N, C), or with keepdims (N, C, 1...1)."""
-    x = layer.channels_first(inputs[0])
-    layer.require_rank(x, config.rank)
-    mean = layer.op("GlobalAveragePool", [x.value])
-    if config.keepdims:
-        return Tensor(mean, Layout.CHANNELS_FIRST)
-    return Tensor(layer.op("Flatten", [mean]), Layout.KERAS)
+    return _global_pooling("GlobalAveragePool", config, inputs[0], layer)
+
+
+@converts("GlobalMaxPooling1D", "GlobalMaxPool1D", config=partial(GlobalPoolingConfig.read, rank=1))
+@converts("GlobalMaxPooling2D", "GlobalMaxPool2D", config=partial(GlobalPoolingConfig.read, rank=2))
+@converts("GlobalMaxPooling3D", "GlobalMaxPool3D", config=partial(GlobalPoolingConfig.read, rank=3))
+def global_max_pooling(config: GlobalPoolingConfig, inputs: Sequence[Tensor], layer: LayerBuilder) -> Tensor:
+    """The largest cell of x (N, C, s1...sn) over space: (N, C), or with keepdims (N, C, 1...1)."""
+    return _global_pooling("GlobalMaxPool", config, inputs[0], layer)
+
+
+def _global_pooling(op_type: str, config: GlobalPoolingConfig, x: Tensor, layer: LayerBuilder) -> Tensor:
+    x = layer.image(x, config.data_format, config.rank)
+    pooled = layer.op(op_type, [x.value])
+    return Tensor(pooled, x.layout) if config.keepdims else Tensor(layer.op("Flatten", [pooled]), Layout.KERAS)

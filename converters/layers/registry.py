@@ -20,10 +20,14 @@ class Arity(Enum):
 
     NONE = "no input"
     ONE = "one input"
+    TWO = "two inputs"
     MANY = "one input or more"
 
     def accepts(self, count: int) -> bool:
-        return count >= 1 if self is Arity.MANY else count == (1 if self is Arity.ONE else 0)
+        return count >= 1 if self is Arity.MANY else count == EXACTLY[self]
+
+
+EXACTLY = {Arity.NONE: 0, Arity.ONE: 1, Arity.TWO: 2}
 
 
 @dataclass(frozen=True)

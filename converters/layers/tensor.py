@@ -43,16 +43,6 @@ class Tensor:
     def rank(self) -> int:
         return len(self.stored_shape)
 
-    @property
-    def channels(self) -> Size:
-        """The size of the last Keras axis."""
-        return self.shape[-1]
-
-    @property
-    def spatial(self) -> tuple[Size, ...]:
-        """The sizes between batch and channels."""
-        return self.shape[1:-1]
-
     def stored_axis(self, keras_axis: int) -> int:
         """Where a Keras axis, from 0 to rank - 1, stands in the ONNX value."""
         if self.layout is Layout.KERAS or keras_axis == 0:
@@ -61,7 +51,8 @@ class Tensor:
 
     def has_keras_element_order(self) -> bool:
         """Whether the elements lie in memory as Keras' would: also where only axes of size 1 are moved."""
-        return self.layout is Layout.KERAS or self.channels == 1 or all(size == 1 for size in self.spatial)
+        *spatial, channels = self.shape[1:]
+        return self.layout is Layout.KERAS or channels == 1 or all(size == 1 for size in spatial)
 
 
 def shown(shape: tuple[Size, ...]) -> str:

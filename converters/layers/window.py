@@ -13,7 +13,10 @@ from converters.keys import Keys
 from converters.layers.layer_builder import LayerBuilder
 from converters.layers.tensor import Size, Tensor, shown
 
-__all__ = ["Padding", "Window", "require_channels_last", "transposed_pads"]
+__all__ = ["CAUSAL", "Padding", "Pads", "Window", "read_padding", "transposed_pads"]
+
+Pads = tuple[tuple[int, int], ...]
+"""Cells before and after each spatial axis."""
 
 
 class Padding(Enum):
@@ -23,6 +26,27 @@ class Padding(Enum):
     SAME = "same"
 
 
+CAUSAL = "causal"
+"""Padding before the axis alone, so that no cell of the result sees a later one of the input."""
+
+
+def read_padding(keys: Keys, extent: tuple[int, ...], *, may_be_causal: bool) -> Padding | Pads:
+    """The padding of a convolution: a name, or as the reference program has it, numbers of cells.
+
+    Args:
+        extent: of the window, on each axis.
+
+    Raises:
+        ConversionError: if it is neither.
+    """
+    value = keys.raw("padding")
+    if value is None or isinstance(value, str):
+        if may_be_causal and isinstance(value, str) and value.lower() == CAUSAL:
+            return tuple((cells - 1, 0) for cells in extent)
+        return keys.choice("padding", Padding, default=Padding.VALID)
+    return keys.pads("padding", len(extent))
+
+
 @dataclass(frozen=True)
 class Window:
     """A window over the spatial axes, one number per axis, in cells."""
@@ -30,7 +54,7 @@ class Window:
     size: tuple[int, ...]
     strides: tuple[int, ...]
     dilation: tuple[int, ...]
-    padding: Padding
+    padding: Padding | Pads
 
     @property
     def rank(self) -> int:
@@ -47,23 +71,28 @@ class Window:
         Raises:
             ConversionError: if nothing of x would be left.
         """
-        if self.padding is Padding.VALID:
-            self._refuse_if_nothing_is_left(x, layer)
-            return {}
-        pads = [_same_pads(*axis) for axis in zip(x.spatial, self.extent, self.strides, strict=True)]
-        known = [pair for pair in pads if pair is not None]
-        if len(known) < len(pads):
-            # The same split at run time. Not for all: ONNX Runtime refuses SAME_UPPER together with a dilation.
-            return {"auto_pad": "SAME_UPPER"}
-        return {"pads": [before for before, _after in known] + [after for _before, after in known]}
-
-    def _refuse_if_nothing_is_left(self, x: Tensor, layer: LayerBuilder) -> None:
-        for size, extent in zip(x.spatial, self.extent, strict=True):
-            if isinstance(size, int) and size < extent:
+        spatial = x.stored_shape[2:]
+        if self.padding is Padding.SAME:
+            pads = [_same_pads(*axis) for axis in zip(spatial, self.extent, self.strides, strict=True)]
+            known = [pair for pair in pads if pair is not None]
+            if len(known) < len(pads):
+                # The same split at run time. Not for all: ONNX Runtime refuses SAME_UPPER together with a dilation.
+                return {"auto_pad": "SAME_UPPER"}
+            return {"pads": _onnx_pads(known)}
+        given = ((0, 0),) * self.rank if isinstance(self.padding, Padding) else self.padding
+        for size, extent, pair in zip(spatial, self.extent, given, strict=True):
+            if isinstance(size, int) and size + sum(pair) < extent:
+                padding = '"valid"' if self.padding is Padding.VALID else f"{[list(pair) for pair in given]}"
                 raise layer.error(
-                    f'its input {shown(x.shape)} is smaller than its window {shown(self.extent)}, with padding "valid"',
+                    f"its input {shown(x.shape)} is smaller than its window {shown(self.extent)}, "
+                    f"with padding {padding}",
                     'Use a larger input, fewer layers that shrink it, or padding "same".',
                 )
+        return {} if self.padding is Padding.VALID else {"pads": _onnx_pads(given)}
+
+
+def _onnx_pads(pads: Sequence[tuple[int, int]]) -> list[int]:
+    return [before for before, _after in pads] + [after for _before, after in pads]
 
 
 def _same_pads(size: Size, extent: int, stride: int) -> tuple[int, int] | None:
@@ -97,12 +126,3 @@ def _same_crop(extent: int, stride: int, output_padding: int | None) -> tuple[in
     length = stride + extent - 2 if output_padding is None else extent + extent % 2 - 2 + output_padding
     left = min(-(-length // 2), extent - 1)
     return extent - 1 - left, extent - 1 - (length - left)
-
-
-def require_channels_last(keys: Keys) -> None:
-    """Nothing, if the layer has its channels last.
-
-    Raises:
-        ConversionError: if not.
-    """
-    keys.refuse_unless("data_format", "channels_last", "only networks with their channels last can be converted")

@@ -3,8 +3,25 @@
 `read_weights` gives names, shapes and types at once and the values when they are asked for.
 """
 
-from converters.weights import onnx, torch
-from converters.weights.registry import READERS, read_weights, reads
+from converters.weights import keras, numpy, onnx, safetensors, torch
+from converters.weights.keras_names import NetworkLayer, network_layers
+from converters.weights.registry import READERS, WRITERS, read_weights, reads, write_weights, writes
 from converters.weights.weight import Weight, Weights
 
-__all__ = ["READERS", "Weight", "Weights", "onnx", "read_weights", "reads", "torch"]
+__all__ = [
+    "READERS",
+    "WRITERS",
+    "NetworkLayer",
+    "Weight",
+    "Weights",
+    "keras",
+    "network_layers",
+    "numpy",
+    "onnx",
+    "read_weights",
+    "reads",
+    "safetensors",
+    "torch",
+    "write_weights",
+    "writes",
+]

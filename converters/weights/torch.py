@@ -7,7 +7,7 @@ tensor. torch is imported when such a file is read, and only then.
 
 import pickle
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,13 +16,14 @@ import ml_dtypes
 import numpy as np
 
 from converters.errors import WeightFileError
-from converters.weights.registry import reads
+from converters.weights.keras_names import NetworkLayer
+from converters.weights.registry import reads, writes
 from converters.weights.weight import Array, Weight, Weights, collect_weights
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["read_torch"]
+__all__ = ["read_torch", "write_torch"]
 
 NESTING_KEYS = ("model", "state_dict")
 """Where checkpoints keep their state dict: ours and many others under the first, Lightning under the second."""
@@ -42,16 +43,7 @@ def read_torch(path: Path) -> Weights:
     Raises:
         WeightFileError: if torch is not installed, or the file is broken, would run code, or is no state dict.
     """
-    try:
-        import torch
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        raise WeightFileError(
-            "reading a PyTorch checkpoint needs torch, which is not installed",
-            place=str(path),
-            fix="pip install 'onnxgrid[train]'",
-        ) from None
+    torch = _torch("reading", path)
     state = _state_dict(_load(path, torch.load), path)
     for name, value in state.items():
         if not isinstance(name, str) or not isinstance(value, torch.Tensor):
@@ -63,6 +55,40 @@ def read_torch(path: Path) -> Weights:
     return collect_weights(
         _weight(name, tensor, str(path)) for name, tensor in state.items() if not name.endswith(COUNTER)
     )
+
+
+@writes(".pt", ".pth")
+def write_torch(path: Path, weights: Weights, _network: Sequence[NetworkLayer]) -> None:
+    """Write a flat state dict.
+
+    Raises:
+        WeightFileError: if torch is not installed.
+    """
+    torch = _torch("writing", path)
+    torch.save({name: _tensor(weight.read()) for name, weight in weights.items()}, path)
+
+
+def _tensor(values: Array) -> "torch.Tensor":
+    import torch
+
+    values = np.array(values)  # torch takes no read-only memory
+    if values.dtype == ml_dtypes.bfloat16:
+        return torch.from_numpy(values.view(np.int16)).view(torch.bfloat16)
+    return torch.from_numpy(values)
+
+
+def _torch(doing: str, path: Path) -> Any:
+    try:
+        import torch
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise WeightFileError(
+            f"{doing} a PyTorch checkpoint needs torch, which is not installed",
+            place=str(path),
+            fix="pip install 'onnxgrid[train]'",
+        ) from None
+    return torch
 
 
 def _load(path: Path, load: Any) -> Any:

@@ -24,11 +24,12 @@ class Weight:
     """A named array of a file.
 
     Args:
-        name: `<layer>.<parameter>`, as the file spells it.
+        name: `<layer>.<parameter>`, as the file spells it unless `stored_name` does.
         shape: in ONNX/torch axis order.
         dtype: as stored; `ml_dtypes.bfloat16` for bfloat16.
         read: gives the values in `shape` and `dtype`, possibly read-only; raises WeightFileError.
         file: the file's name, for error messages.
+        stored_name: what the file calls it, where that is another name.
     """
 
     name: str
@@ -36,10 +37,11 @@ class Weight:
     dtype: np.dtype[Any]
     read: Callable[[], Array] = field(repr=False, compare=False)
     file: str
+    stored_name: str | None = None
 
     @property
     def place(self) -> str:
-        return f"{self.file}, tensor '{self.name}'"
+        return f"{self.file}, tensor '{self.stored_name or self.name}'"
 
     def values(self, dtype: npt.DTypeLike) -> Array:
         """The values, cast to `dtype`; NaN and infinity stay what they are.

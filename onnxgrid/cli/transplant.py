@@ -45,7 +45,9 @@ def command(
     report: Path | None,
     as_json: bool,
 ) -> None:
-    """Write TARGET (.onnx) with every initializer that SOURCE (.onnx, .pt, .pth) has by the same name and shape.
+    """Write TARGET (.onnx) with every initializer that SOURCE has by the same name and shape.
+
+    SOURCE is a weight file: .onnx, .pt, .pth, .h5, .weights.h5, .keras, .safetensors, .npz or .npy.
 
     \b
     Example:

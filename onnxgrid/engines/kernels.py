@@ -26,13 +26,20 @@ def kernel(function: Kernel) -> Kernel:
 
 
 @kernel
-def dropout_mask(x: torch.Tensor, seed_and_step: torch.Tensor, *, rate: float, name: str) -> tuple[torch.Tensor, ...]:
-    """A mask like x: 0 with probability `rate`, else 1 / (1 - rate); a function of seed, step and node name alone."""
+def dropout_mask(
+    x: torch.Tensor, seed_and_step: torch.Tensor, *, rate: float, name: str, shared_axes: Sequence[int] = ()
+) -> tuple[torch.Tensor, ...]:
+    """A mask for x: 0 with probability `rate`, else 1 / (1 - rate); a function of seed, step and node name alone.
+
+    Args:
+        shared_axes: axes along which it is the same: of size 1 in the mask.
+    """
+    sizes = [1 if axis in shared_axes else size for axis, size in enumerate(x.shape)]
     if rate >= 1:
-        return (torch.zeros_like(x),)
+        return (torch.zeros(sizes, device=x.device),)
     key = hashlib.blake2b(f"{seed_and_step.tolist()} {name}".encode(), digest_size=7).digest()
     generator = torch.Generator(device=x.device).manual_seed(int.from_bytes(key, "little"))
-    mask = torch.empty(x.shape, device=x.device).bernoulli_(1 - rate, generator=generator)
+    mask = torch.empty(sizes, device=x.device).bernoulli_(1 - rate, generator=generator)
     return (mask.div_(1 - rate),)
 
 
@@ -89,5 +96,6 @@ def vjp(
         arguments[position] = tensor.detach().requires_grad_(position in differentiable)
     with torch.enable_grad():
         y = bind_attributes("", op_type, attributes)(*arguments)
+        y = y[0] if isinstance(y, tuple) else y
     leaves = [arguments[position] for position in differentiable]
     return torch.autograd.grad(y, leaves, dy)  # type: ignore[arg-type]

@@ -153,10 +153,90 @@ def max_pool(
     return _MAX_POOLS[rank](x, list(kernel_shape), strides, list(begin), dilations, bool(ceil_mode))
 
 
+_AVERAGE_POOLS = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
+
+
+@torch_op("AveragePool")
+def average_pool(
+    x: torch.Tensor,
+    *,
+    kernel_shape: Sequence[int],
+    strides: Sequence[int] = (),
+    pads: Sequence[int] = (),
+    ceil_mode: int = 0,
+    count_include_pad: int = 0,
+    auto_pad: str = "NOTSET",
+) -> torch.Tensor:
+    """x (N, C, s...) -> (N, C, s'...); the mean of the cells that are there, or with `count_include_pad` of all.
+
+    Raises ValueError for `ceil_mode`, whose last windows torch and ONNX count differently.
+    """
+    if ceil_mode:
+        raise ValueError("AveragePool with ceil_mode=1 has no torch counterpart here")
+    rank = x.dim() - 2
+    strides = list(strides) or [1] * rank
+    begin, end = _resolved_pads(x, auto_pad, pads, kernel_shape, strides)
+    pool = _AVERAGE_POOLS[rank]
+    if list(begin) == list(end) and all(2 * p <= k for p, k in zip(begin, kernel_shape, strict=True)):
+        return pool(x, list(kernel_shape), strides, list(begin), False, bool(count_include_pad))
+    around = _torch_pads(begin, end)
+    y = pool(F.pad(x, around), list(kernel_shape), strides)
+    if count_include_pad:
+        return y
+    share = pool(F.pad(torch.ones_like(x[:1, :1]), around), list(kernel_shape), strides)
+    return y / share
+
+
 @torch_op("GlobalAveragePool")
 def global_average_pool(x: torch.Tensor) -> torch.Tensor:
     """x (N, C, s...) -> (N, C, 1...)."""
     return x.mean(dim=tuple(range(2, x.dim())), keepdim=True)
+
+
+@torch_op("GlobalMaxPool")
+def global_max_pool(x: torch.Tensor) -> torch.Tensor:
+    """x (N, C, s...) -> (N, C, 1...)."""
+    return x.flatten(2).max(dim=2).values.reshape(*x.shape[:2], *[1] * (x.dim() - 2))
+
+
+@torch_op("Pad")
+def pad(
+    x: torch.Tensor, pads: torch.Tensor, value: torch.Tensor | None = None, *, mode: str = "constant"
+) -> torch.Tensor:
+    """x with cells around it, all of one value, 0 by default. Raises ValueError for other modes."""
+    if mode != "constant":
+        raise ValueError(f"Pad with {mode=} has no torch counterpart here")
+    begin, end = _begin_end(pads.tolist(), x.dim())
+    return F.pad(x, _torch_pads(begin, end), value=0.0 if value is None else float(value))
+
+
+@torch_op("Slice")
+def slice_(
+    x: torch.Tensor,
+    starts: torch.Tensor,
+    ends: torch.Tensor,
+    axes: torch.Tensor | None = None,
+    steps: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """The cells of x from `starts` to before `ends` along `axes`, the first ones by default.
+
+    Raises ValueError for steps below 1.
+    """
+    count = starts.numel()
+    along = list(range(count)) if axes is None else axes.tolist()
+    strides = [1] * count if steps is None else steps.tolist()
+    if min(strides, default=1) < 1:
+        raise ValueError(f"Slice with steps {strides} has no torch counterpart here")
+    cut = [slice(None)] * x.dim()
+    for axis, start, end, step in zip(along, starts.tolist(), ends.tolist(), strides, strict=True):
+        cut[axis] = slice(start, end, step)
+    return x[tuple(cut)]
+
+
+@torch_op("Split")
+def split(x: torch.Tensor, sizes: torch.Tensor, *, axis: int = 0) -> tuple[torch.Tensor, ...]:
+    """x cut into parts of these sizes along an axis."""
+    return tuple(torch.split_with_sizes(x, sizes.tolist(), axis))
 
 
 @torch_op("Resize")
@@ -215,6 +295,31 @@ def batch_normalization(
     with torch.no_grad():
         batch_var = inverse_deviation.pow(-2).sub_(epsilon).clamp_(min=0)
         return y, mean.lerp(batch_mean, 1 - momentum), var.lerp(batch_var, 1 - momentum)
+
+
+@torch_op("InstanceNormalization")
+def instance_normalization(
+    x: torch.Tensor, scale: torch.Tensor, bias: torch.Tensor, *, epsilon: float = 1e-5
+) -> torch.Tensor:
+    """x (N, C, s...) with each sample's channel brought to mean 0 and variance 1, times scale (C,), plus bias (C,)."""
+    return torch.group_norm(x, x.shape[1], scale, bias, epsilon)
+
+
+@torch_op("LayerNormalization")
+def layer_normalization(
+    x: torch.Tensor,
+    scale: torch.Tensor,
+    bias: torch.Tensor | None = None,
+    *,
+    axis: int = -1,
+    epsilon: float = 1e-5,
+    stash_type: int = 1,
+) -> torch.Tensor:
+    """x brought to mean 0 and variance 1 over the axes from `axis` on, times scale, plus bias, both of their shape.
+
+    float32 is computed in float32, which is what `stash_type` 1 says.
+    """
+    return F.layer_norm(x, x.shape[axis:], scale, bias, epsilon)
 
 
 @torch_op("Gemm")
@@ -284,6 +389,72 @@ def reduce_mean(x: torch.Tensor, *, axes: Sequence[int] = (), keepdims: int = 1)
     return x.mean(dim=tuple(axes) or tuple(range(x.dim())), keepdim=bool(keepdims))
 
 
+@torch_op("ReduceL2")
+def reduce_l2(x: torch.Tensor, *, axes: Sequence[int] = (), keepdims: int = 1) -> torch.Tensor:
+    """The Euclidean length along these axes, or of all."""
+    length: torch.Tensor = torch.linalg.vector_norm(x, dim=tuple(axes) or None, keepdim=bool(keepdims))
+    return length
+
+
+@torch_op("Expand")
+def expand(x: torch.Tensor, shape: torch.Tensor) -> torch.Tensor:
+    """x repeated along axes of size 1 so that it broadcasts with a tensor of this shape."""
+    return x.expand(torch.broadcast_shapes(x.shape, tuple(shape.tolist())))  # type: ignore[no-untyped-call]
+
+
+@torch_op("Shape")
+def shape(x: torch.Tensor) -> torch.Tensor:
+    """The sizes of x, int64."""
+    return torch.tensor(x.shape)
+
+
+@torch_op("Cast")
+def cast(x: torch.Tensor, *, to: int) -> torch.Tensor:
+    """x in another type, named by its ONNX number: float32, int32, int64 or boolean. Raises ValueError for others."""
+    types = {1: torch.float32, 6: torch.int32, 7: torch.int64, 9: torch.bool}
+    if to not in types:
+        raise ValueError(f"Cast with {to=} has no torch counterpart here")
+    return x.to(types[to])
+
+
+@torch_op("Gather")
+def gather(x: torch.Tensor, indices: torch.Tensor, *, axis: int = 0) -> torch.Tensor:
+    """The entries of x along an axis that the indices name, which take the axis' place."""
+    axis %= x.dim()
+    indices = torch.where(indices < 0, indices + x.shape[axis], indices)
+    return x.index_select(axis, indices.flatten()).reshape(*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :])
+
+
+@torch_op("Einsum")
+def einsum(*inputs: torch.Tensor, equation: str) -> torch.Tensor:
+    """Products of the inputs, summed over the letters that the result lacks."""
+    return torch.einsum(equation, *inputs)
+
+
+@torch_op("Max")
+def maximum(*inputs: torch.Tensor) -> torch.Tensor:
+    """The largest of the inputs, element by element."""
+    return functools.reduce(torch.maximum, inputs)
+
+
+@torch_op("Min")
+def minimum(*inputs: torch.Tensor) -> torch.Tensor:
+    """The smallest of the inputs, element by element."""
+    return functools.reduce(torch.minimum, inputs)
+
+
+@torch_op("Sum")
+def total(*inputs: torch.Tensor) -> torch.Tensor:
+    """The sum of the inputs."""
+    return functools.reduce(torch.add, inputs)
+
+
+@torch_op("Mean")
+def mean(*inputs: torch.Tensor) -> torch.Tensor:
+    """The mean of the inputs."""
+    return functools.reduce(torch.add, inputs) / len(inputs)
+
+
 @torch_op("Clip")
 def clip(x: torch.Tensor, low: torch.Tensor | None = None, high: torch.Tensor | None = None) -> torch.Tensor:
     """x limited to [low, high]; either may be left out."""
@@ -294,6 +465,48 @@ def clip(x: torch.Tensor, low: torch.Tensor | None = None, high: torch.Tensor | 
 def leaky_relu(x: torch.Tensor, *, alpha: float = 0.01) -> torch.Tensor:
     """x, times alpha where negative."""
     return F.leaky_relu(x, alpha)
+
+
+@torch_op("PRelu")
+def prelu(x: torch.Tensor, slope: torch.Tensor) -> torch.Tensor:
+    """x, times slope where negative."""
+    return torch.where(x < 0, x * slope, x)
+
+
+@torch_op("Elu")
+def elu(x: torch.Tensor, *, alpha: float = 1.0) -> torch.Tensor:
+    """x, or alpha * (exp(x) - 1) where negative."""
+    return F.elu(x, alpha)
+
+
+@torch_op("Celu")
+def celu(x: torch.Tensor, *, alpha: float = 1.0) -> torch.Tensor:
+    """x, or alpha * (exp(x / alpha) - 1) where negative."""
+    return F.celu(x, alpha)
+
+
+@torch_op("Selu")
+def selu(x: torch.Tensor, *, alpha: float = 1.6732632423543772, gamma: float = 1.0507009873554805) -> torch.Tensor:
+    """gamma * x, or gamma * alpha * (exp(x) - 1) where negative."""
+    return gamma * F.elu(x, alpha)
+
+
+@torch_op("HardSigmoid")
+def hard_sigmoid(x: torch.Tensor, *, alpha: float = 0.2, beta: float = 0.5) -> torch.Tensor:
+    """alpha * x + beta, limited to [0, 1]."""
+    return (alpha * x + beta).clamp(0, 1)
+
+
+@torch_op("ThresholdedRelu")
+def thresholded_relu(x: torch.Tensor, *, alpha: float = 1.0) -> torch.Tensor:
+    """x where above alpha, else 0."""
+    return F.threshold(x, alpha, 0.0)
+
+
+@torch_op("Shrink")
+def shrink(x: torch.Tensor, *, bias: float = 0.0, lambd: float = 0.5) -> torch.Tensor:
+    """x moved by bias towards 0 where it is beyond lambd or -lambd, else 0."""
+    return torch.where(x > lambd, x - bias, torch.where(x < -lambd, x + bias, torch.zeros_like(x)))
 
 
 @torch_op("Softmax")
@@ -333,6 +546,13 @@ _BUILTINS: dict[str, TorchFunction] = {
     "Greater": torch.gt,
     "Less": torch.lt,
     "GreaterOrEqual": torch.ge,
+    "Erf": torch.erf,
+    "Exp": torch.exp,
+    "HardSwish": F.hardswish,
+    "Neg": torch.neg,
+    "Softplus": F.softplus,
+    "Softsign": F.softsign,
+    "Sqrt": torch.sqrt,
 }
 for _op_type, _function in _BUILTINS.items():
     torch_op(_op_type)(_without_attributes(_function))

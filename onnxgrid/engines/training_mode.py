@@ -5,7 +5,8 @@
   is (Keras: a frozen layer runs on its running statistics).
 * Dropout becomes a multiplication with a mask. The mask comes from `dropout_mask`, a function of the run's seed, the
   step's number and the node's name: no state to save, so a resumed run draws the masks that an uninterrupted one would
-  have drawn.
+  have drawn. Where the node's metadata names axes that share it, as Keras' SpatialDropout asks, it is of size 1 there.
+* Max, Min, Mean and Sum of several inputs become nodes of two.
 """
 
 import json
@@ -13,6 +14,8 @@ from collections.abc import Collection
 
 import numpy as np
 import onnx_ir as ir
+
+from converters.roles import SHARED_MASK_KEY
 
 __all__ = ["ATEN_DOMAIN", "SEED_AND_STEP", "UPDATED", "enter_training_mode"]
 
@@ -28,6 +31,10 @@ UPDATED = "onnxgrid/updated/"
 """Prefix of the graph outputs that hold running statistics after the step."""
 
 
+PAIRWISE = {"Max": "Max", "Mean": "Add", "Min": "Min", "Sum": "Add"}
+"""Ops of any number of inputs, of which ONNX Runtime has no gradient -> the op of two inputs that does the same."""
+
+
 def enter_training_mode(model: ir.Model, statistics: Collection[str]) -> None:
     """Rewrite the graph in place for training; `statistics` names the running statistics that training updates."""
     for node in list(model.graph):
@@ -40,8 +47,31 @@ def enter_training_mode(model: ir.Model, statistics: Collection[str]) -> None:
                 _normalize_by_constants(model.graph, node)
         elif node.op_type == "Dropout":
             _multiply_by_mask(model.graph, node)
+        elif node.op_type in PAIRWISE and len(node.inputs) > 1:
+            _take_inputs_in_pairs(model.graph, node)
     if any(node.domain == ATEN_DOMAIN for node in model.graph):
         model.graph.opset_imports[ATEN_DOMAIN] = 1
+
+
+def _take_inputs_in_pairs(graph: ir.Graph, node: ir.Node) -> None:
+    """Put nodes of two inputs in the place of one of several; a Mean's sum is divided at the end."""
+    op_type, (first, *others) = PAIRWISE[node.op_type], node.inputs
+    if op_type == node.op_type and len(others) == 1:
+        return
+    nodes, total = [], first
+    for number, other in enumerate(others, start=1):
+        nodes.append(ir.node(op_type, [total, other], name=f"{node.name}/{number}"))
+        total = nodes[-1].outputs[0]
+        total.type = node.outputs[0].type
+    if node.op_type == "Mean":
+        count = ir.Value(
+            name=f"{node.name}/count",
+            const_value=ir.tensor(np.array(len(node.inputs), np.float32), name=f"{node.name}/count"),
+        )
+        graph.register_initializer(count)
+        nodes.append(ir.node("Div", [total, count]))
+    nodes[-1].name = node.name
+    _replace(graph, node, nodes)
 
 
 def _normalize_by_batch(graph: ir.Graph, node: ir.Node) -> None:
@@ -82,7 +112,9 @@ def _constant(value: ir.Value | None) -> np.ndarray:
 def _multiply_by_mask(graph: ir.Graph, node: ir.Node) -> None:
     x, rate = node.inputs[0], node.inputs[1] if len(node.inputs) > 1 else None
     assert x is not None
-    arguments = json.dumps({"rate": 0.5 if rate is None else float(_constant(rate)), "name": node.name})
+    shared_axes = json.loads(node.metadata_props.get(SHARED_MASK_KEY, "[]"))
+    shared = {"shared_axes": shared_axes} if shared_axes else {}
+    arguments = json.dumps({"rate": 0.5 if rate is None else float(_constant(rate)), "name": node.name, **shared})
     mask = ir.node(
         "ATen",
         [x, _seed_and_step(graph)],
@@ -90,7 +122,9 @@ def _multiply_by_mask(graph: ir.Graph, node: ir.Node) -> None:
         domain=ATEN_DOMAIN,
         name=f"{node.name}/mask",
     )
-    mask.outputs[0].type, mask.outputs[0].shape = x.type, x.shape
+    mask.outputs[0].type = x.type
+    if x.shape is not None:
+        mask.outputs[0].shape = ir.Shape([1 if i in shared_axes else size for i, size in enumerate(x.shape)])
     _replace(graph, node, [mask, ir.node("Mul", [x, mask.outputs[0]], name=node.name)])
 
 

@@ -7,12 +7,11 @@ import onnx_ir as ir
 
 from converters import build_model, read_network
 from converters.keras_json import network_from_json
-from converters.weights import read_weights
 from converters.weights.onnx import embed_external_data, open_onnx
 from onnxgrid.config import InlineNetwork, InputPath
 from onnxgrid.errors import TransplantError
 from onnxgrid.transplant.apply import apply_plan
-from onnxgrid.transplant.plan import describe_targets, plan_transplant
+from onnxgrid.transplant.files import plan_from_file
 from onnxgrid.transplant.report import loading_line
 
 __all__ = ["OpenedNetwork", "load_weights", "open_network"]
@@ -50,8 +49,7 @@ def load_weights(model: ir.Model, source: InputPath, *, strict: bool, write: Cal
         TransplantError: with `strict`, if anything was not carried.
         WeightFileError: if the file cannot be read.
     """
-    weights = read_weights(source.path)
-    plan = plan_transplant(weights, describe_targets(model))
+    weights, plan = plan_from_file(source.path, model)
     write(loading_line(source.given))
     for line in plan.lines():
         write(line)

@@ -30,7 +30,7 @@ def transplant(
     changed; `out` appears whole or not at all, and holds the data of its own even if `target` keeps it elsewhere.
 
     Args:
-        source: a weight file (`.onnx`, `.pt`, `.pth`).
+        source: a weight file (`.onnx`, `.pt`, `.pth`, `.h5`, `.weights.h5`, `.keras`, `.safetensors`, `.npz`, `.npy`).
         target: a model (`.onnx`).
         out: where the model goes (`.onnx`); may be left out with `dry_run`.
         renames: applied in order to each name of the source before it is looked for in the target.

@@ -1,7 +1,8 @@
 """What a transplant will do, decided from names and shapes alone: five lists, printable before anything is touched."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import onnx_ir as ir
 
@@ -26,28 +27,30 @@ class TargetParameter:
 
 @dataclass(frozen=True)
 class Match:
-    """A parameter of the network and the weight it is matched with: its name in the file, its shape there."""
+    """A parameter of the network and the weight it is matched with: its name as read and in the file, its shape."""
 
     target: TargetParameter
     source: str
+    stored_name: str
     source_shape: tuple[int, ...]
 
     @property
     def label(self) -> str:
-        return _label(self.target.name, self.source)
+        return _label(self.target.name, self.stored_name)
 
 
 @dataclass(frozen=True)
 class Unused:
-    """A weight that the network has no place for: its name in the file, and what the renames made of it."""
+    """A weight that the network has no place for: its name as read, its name in the file, and after the renames."""
 
     source: str
+    stored_name: str
     renamed: str
     shape: tuple[int, ...]
 
     @property
     def label(self) -> str:
-        return _label(self.renamed, self.source)
+        return _label(self.renamed, self.stored_name)
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ class TransplantPlan:
         unmatched_in_source: what the file holds and the network does not use.
         unmatched_in_target: what the network has and the file lacks.
         shape_mismatch: matched by name alone, and so left as it is.
+        expected_names: what the file would call a parameter that it lacks, where that is another name than ours.
     """
 
     targets: tuple[TargetParameter, ...]
@@ -69,6 +73,7 @@ class TransplantPlan:
     unmatched_in_source: tuple[Unused, ...]
     unmatched_in_target: tuple[TargetParameter, ...]
     shape_mismatch: tuple[Match, ...]
+    expected_names: Mapping[str, str] = field(default_factory=dict)
 
     def lines(self) -> list[str]:
         """One line for each thing that is not carried, in the words of the reference program; none if all is.
@@ -89,7 +94,8 @@ class TransplantPlan:
                 lines.append(f"{INDENT}Skipping layer {layer}: not found in model")
             for parameter in parameters:
                 if parameter in missing:
-                    lines.append(f"{INDENT}Skipping parameter {parameter.name}: not found in model")
+                    label = _label(parameter.name, self.expected_names.get(parameter.name, parameter.name))
+                    lines.append(f"{INDENT}Skipping parameter {label}: not found in model")
                 elif parameter in mismatched:
                     match = mismatched[parameter]
                     shapes = f"shape {match.source_shape} in model, {parameter.shape} in network"
@@ -126,9 +132,15 @@ def describe_targets(model: ir.Model) -> tuple[TargetParameter, ...]:
 
 
 def plan_transplant(
-    source: Weights, targets: Sequence[TargetParameter], renames: Sequence[Rename] = ()
+    source: Weights,
+    targets: Sequence[TargetParameter],
+    renames: Sequence[Rename] = (),
+    expected_names: Mapping[str, str] = MappingProxyType({}),
 ) -> TransplantPlan:
     """What of `source` goes where in `targets`; nothing is read or changed.
+
+    Args:
+        expected_names: as of `TransplantPlan`.
 
     Raises:
         TransplantError: if the renames give two weights one name.
@@ -142,10 +154,14 @@ def plan_transplant(
         if name is None:
             missing.append(target)
             continue
-        match = Match(target, name, source[name].shape)
+        match = Match(target, name, _stored_name(source, name), source[name].shape)
         (copied if match.source_shape == target.shape else mismatched).append(match)
     wanted = {target.name for target in targets}
-    unused = [Unused(name, renamed, source[name].shape) for renamed, name in available.items() if renamed not in wanted]
+    unused = [
+        Unused(name, _stored_name(source, name), renamed, source[name].shape)
+        for renamed, name in available.items()
+        if renamed not in wanted
+    ]
     return TransplantPlan(
         targets=tuple(targets),
         copied=tuple(copied),
@@ -153,4 +169,9 @@ def plan_transplant(
         unmatched_in_source=tuple(unused),
         unmatched_in_target=tuple(missing),
         shape_mismatch=tuple(mismatched),
+        expected_names=expected_names,
     )
+
+
+def _stored_name(source: Weights, name: str) -> str:
+    return source[name].stored_name or name

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from converters.atomic_file import replacing
+from converters.weights.keras import HDF5_SUFFIXES
 from onnxgrid.errors import TransplantError
 from onnxgrid.transplant.plan import Match, TransplantPlan
 
@@ -52,7 +53,7 @@ class TransplantReport:
             "copied": [_match(match) for match in self.plan.copied],
             "adapted": [_match(match) for match in self.plan.adapted],
             "unmatched_in_source": [
-                {"name": unused.renamed, "source_name": unused.source, "source_shape": list(unused.shape)}
+                {"name": unused.renamed, "source_name": unused.stored_name, "source_shape": list(unused.shape)}
                 for unused in self.plan.unmatched_in_source
             ],
             "unmatched_in_target": [
@@ -67,7 +68,7 @@ def _match(match: Match) -> dict[str, Any]:
     return {
         "name": match.target.name,
         "layer": match.target.layer,
-        "source_name": match.source,
+        "source_name": match.stored_name,
         "source_shape": list(match.source_shape),
         "target_shape": list(match.target.shape),
     }
@@ -75,7 +76,8 @@ def _match(match: Match) -> dict[str, Any]:
 
 def loading_line(given: str) -> str:
     """The line of the training log above the lines of a report; `given` is the path as the user wrote it."""
-    return f"Loading model checkpoint from file: {given}"
+    kind = "HDF5 file" if given.lower().endswith(HDF5_SUFFIXES) else "file"
+    return f"Loading model checkpoint from {kind}: {given}"
 
 
 def save_report(report: TransplantReport, path: Path) -> None:

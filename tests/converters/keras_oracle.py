@@ -20,6 +20,14 @@ RELATIVE_TOLERANCE = 1e-5
 BATCH = 2
 
 PARAMETERS = {
+    "alpha": "weight",
+    "depthwise_kernel": "depthwise.weight",
+    "embeddings": "weight",
+    "mean": "running_mean",
+    "pointwise_kernel": "pointwise.weight",
+    "scale": "weight",
+    "variable": "weight",
+    "variance": "running_var",
     "kernel": "weight",
     "bias": "bias",
     "gamma": "weight",
@@ -28,6 +36,9 @@ PARAMETERS = {
     "moving_variance": "running_var",
 }
 """Keras' name of a variable -> ours."""
+
+NOT_CONVERTED = frozenset({"count", "seed_generator_state"})
+"""Variables of Keras that no output depends on."""
 
 Edit = Callable[[dict[str, Any]], None]
 
@@ -48,8 +59,13 @@ def randomize(model: keras.Model, seed: int = 0) -> None:
     """Give every weight of the model a random value; variances are positive."""
     random = np.random.default_rng(seed)
     for variable in model.weights:
+        if variable.name in NOT_CONVERTED:
+            continue
         values = random.standard_normal(variable.shape).astype(np.float32) * 0.5
         variable.assign(np.abs(values) + 0.1 if "variance" in variable.name else values)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Normalization):
+            layer.finalize_state()
 
 
 def convert_keras(model: keras.Model, folder: Path, edit: Edit | None = None) -> ir.Model:
@@ -68,36 +84,57 @@ def convert_keras(model: keras.Model, folder: Path, edit: Edit | None = None) ->
     return converted
 
 
-def put_weights(converted: ir.Model, model: keras.Model) -> None:
+def put_weights(converted: ir.Model, model: keras.Model, prefix: str = "") -> None:
     for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            put_weights(converted, layer, f"{prefix}{layer.name}.")
+            continue
         for variable in layer.weights:
-            name = f"{layer.name}.{PARAMETERS[variable.name]}"
-            values = axis_order(variable.shape).to_onnx(np.asarray(variable.value.detach()))
+            if variable.name in NOT_CONVERTED:
+                continue
+            # LayerScale of keras.applications gives its only variable no name.
+            unnamed = variable.name.startswith("variable")
+            name = f"{prefix}{layer.name}.{'weight' if unnamed else PARAMETERS[variable.name]}"
+            values = axis_order(layer, variable).to_onnx(np.asarray(variable.value.detach()))
             initializer = converted.graph.initializers[name]
             assert initializer.shape == values.shape, name
             initializer.const_value = ir.Tensor(values, name=name)
 
 
-def axis_order(shape: Sequence[int]) -> axes.AxisOrder:
-    """The axis order of a Keras weight of so many axes."""
-    if len(shape) == 1:
-        return axes.VECTOR
-    return axes.DENSE_KERNEL if len(shape) == 2 else axes.convolution_kernel(len(shape) - 2)
+def axis_order(layer: keras.layers.Layer, variable: keras.Variable) -> axes.AxisOrder:
+    """The axis order of a weight of a Keras layer."""
+    rank = len(variable.shape)
+    if "DepthwiseConv" in type(layer).__name__ and rank > 1:
+        return axes.depthwise_kernel(rank - 2)
+    match variable.name:
+        case "kernel" if rank == 2:
+            return axes.DENSE_KERNEL
+        case "kernel" | "pointwise_kernel":
+            return axes.convolution_kernel(rank - 2)
+        case "depthwise_kernel":
+            return axes.depthwise_kernel(rank - 2)
+        case "alpha" | "gamma" | "beta" | "scale" | "mean" | "variance":  # its axes stand as those of a sample do
+            return axes.AxisOrder((rank - 1, *range(rank - 1)))
+    return axes.unchanged(rank)
 
 
 def channels_first(array: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(np.moveaxis(array, -1, 1)) if array.ndim > 2 else array
 
 
-def run_onnx(model: ir.Model, *inputs: np.ndarray) -> list[np.ndarray]:
-    """The outputs of an ONNX model in ONNX Runtime, inputs and outputs channels last."""
+def run_onnx(
+    model: ir.Model, *inputs: np.ndarray, raw_inputs: bool = False, raw_outputs: bool = False
+) -> list[np.ndarray]:
+    """The outputs of an ONNX model in ONNX Runtime, inputs and outputs channels last unless they are raw."""
     proto = ir.to_proto(model)
     onnx.checker.check_model(proto, full_check=True)
     options = ort.SessionOptions()
     options.log_severity_level = 3
     session = ort.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    feeds = {meta.name: channels_first(x) for meta, x in zip(session.get_inputs(), inputs, strict=True)}
-    return [np.moveaxis(y, 1, -1) if y.ndim > 2 else y for y in session.run(None, feeds)]
+    feeds = {
+        meta.name: x if raw_inputs else channels_first(x) for meta, x in zip(session.get_inputs(), inputs, strict=True)
+    }
+    return [np.moveaxis(y, 1, -1) if y.ndim > 2 and not raw_outputs else y for y in session.run(None, feeds)]
 
 
 def random_inputs(shapes: Sequence[tuple[int, ...]], seed: int = 1) -> list[np.ndarray]:
@@ -105,25 +142,44 @@ def random_inputs(shapes: Sequence[tuple[int, ...]], seed: int = 1) -> list[np.n
     return [2 * random.standard_normal((BATCH, *shape)).astype(np.float32) for shape in shapes]
 
 
+def random_numbers(shape: tuple[int, ...], below: int) -> np.ndarray:
+    """Whole numbers from 0 on, as the floats that our graphs take."""
+    return np.random.default_rng(1).integers(below, size=(BATCH, *shape)).astype(np.float32)
+
+
 def assert_equals_keras(
-    model: keras.Model, folder: Path, *, edit: Edit | None = None, sizes: Sequence[tuple[int, ...]] | None = None
+    model: keras.Model,
+    folder: Path,
+    *,
+    edit: Edit | None = None,
+    sizes: Sequence[tuple[int, ...]] | None = None,
+    numbers_below: int | None = None,
+    raw_inputs: bool = False,
+    raw_outputs: bool = False,
 ) -> ir.Model:
     """The converted model, once its outputs were found equal to Keras' in value, shape and dtype.
 
     Args:
         sizes: of the inputs, without batch, where the model leaves them open.
+        numbers_below: the inputs are whole numbers below this one.
+        raw_inputs: the graph's inputs have their axes in Keras' order.
+        raw_outputs: so have its outputs.
     """
     randomize(model)
-    inputs = random_inputs(sizes or [tuple(x.shape[1:]) for x in model.inputs])
+    shapes = sizes or [tuple(x.shape[1:]) for x in model.inputs]
+    if numbers_below is None:
+        inputs = random_inputs(shapes)
+    else:
+        inputs = [random_numbers(shape, numbers_below) for shape in shapes]
     expected = model(inputs if len(inputs) > 1 else inputs[0], training=False)
     converted = convert_keras(model, folder, edit)
-    outputs = run_onnx(converted, *inputs)
+    outputs = run_onnx(converted, *inputs, raw_inputs=raw_inputs, raw_outputs=raw_outputs)
     wanted = [np.asarray(y.detach()) for y in (expected if isinstance(expected, list | tuple) else [expected])]
     for output, want, value in zip(outputs, wanted, converted.graph.outputs, strict=True):
         assert output.dtype == want.dtype == np.float32
         assert output.shape == want.shape
         np.testing.assert_allclose(output, want, rtol=0, atol=RELATIVE_TOLERANCE * np.abs(want).max())
-        assert_declares(value, channels_first(want).shape)
+        assert_declares(value, want.shape if raw_outputs else channels_first(want).shape)
     return converted
 
 

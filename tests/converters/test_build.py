@@ -79,7 +79,9 @@ def test_the_graph_is_what_the_conventions_say(convert: Any) -> None:
 def test_nodes_carry_their_layer(convert: Any) -> None:
     nodes = {node.name: dict(node.metadata_props) for node in convert().graph}
     relu = {"onnxgrid.layer": "conv1/conv", "onnxgrid.class_name": "Conv2D", "onnxgrid.order": "1"}
-    assert nodes["conv1/conv"] == nodes["conv1/conv/Conv"] == relu
+    axes = {"onnxgrid.keras_axes": '{"conv1/conv.weight": [[3, 3, 3, 4], [3, 2, 0, 1]]}'}
+    assert nodes["conv1/conv"] == relu
+    assert nodes["conv1/conv/Conv"] == relu | axes
     assert nodes["conv1/bn"] == {
         "onnxgrid.layer": "conv1/bn",
         "onnxgrid.class_name": "BatchNormalization",

@@ -132,3 +132,27 @@ def test_a_file_that_cannot_be_read_says_why(content: bytes | None, message: str
 def test_a_byte_order_mark_is_no_error(tmp_path: Path) -> None:
     (tmp_path / "net.json").write_bytes(b'\xef\xbb\xbf{"a": 1}')
     assert read_json(tmp_path / "net.json") == {"a": 1}
+
+
+def test_a_file_of_200_mb_is_refused_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "net.json"
+    with path.open("wb") as file:
+        file.write(b"[")
+        file.truncate(200 * 2**20)
+    with pytest.raises(JsonError) as error:
+        read_json(path)
+    assert str(error.value) == (
+        f"{path}: is larger than 64 MiB, which no network's JSON is\n  Give the network without its weights."
+    )
+
+
+def test_a_number_of_many_digits_is_refused() -> None:
+    with pytest.raises(JsonError) as error:
+        parse_json('{"a": ' + "1" * 5000 + "}", "net.json")
+    assert str(error.value) == "net.json:1:7: a number of 5000 digits\n  Write a smaller number."
+
+
+@pytest.mark.parametrize("text", [r'{"a": "\ud800"}', r'["\ud800"]', r'{"\ud800": 3}'])
+def test_half_a_character_is_refused(text: str) -> None:
+    with pytest.raises(JsonError, match=r"net\.json:1:\d+: half of a character: \\ud800"):
+        parse_json(text, "net.json")

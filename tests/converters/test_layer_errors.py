@@ -10,13 +10,10 @@ from converters.build import build_model
 from converters.errors import ConversionError
 from converters.json_text import parse_json
 from converters.keras_json import network_from_json
+from converters.layers import LAYERS
+from converters.layers.activation import ACTIVATIONS
 
-KNOWN = (
-    "Activation, Add, BatchNormalization, Concatenate, Conv1D, Conv1DTranspose, Conv2D, Conv2DTranspose, Conv3D, "
-    "Conv3DTranspose, Dense, Dropout, Flatten, GlobalAveragePooling1D, GlobalAveragePooling2D, "
-    "GlobalAveragePooling3D, InputLayer, Log_Softmax, MaxPooling1D, MaxPooling2D, MaxPooling3D, ReLU, Sigmoid, "
-    "Softmax, Tanh, UpSampling1D, UpSampling2D, UpSampling3D"
-)
+KNOWN = ", ".join(sorted({entry.class_name for entry in LAYERS.values()}))
 
 
 def layer(class_name: str, **config: Any) -> dict[str, Any]:
@@ -43,7 +40,7 @@ def at(layers: list[Any], text: str) -> str:
 
 
 CONV = {"filters": 4, "kernel_size": 3}
-ONE_OF_THE_ACTIVATIONS = 'Use one of: "linear", "log_softmax", "relu", "relu6", "sigmoid", "softmax", "tanh".'
+ONE_OF_THE_ACTIVATIONS = "Use one of: " + ", ".join(f'"{name}"' for name in ACTIVATIONS) + "."
 INITIALIZERS = (
     'Use one of: "Constant", "GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform", "Identity", "LecunNormal", '
     '"LecunUniform", "Ones", "Orthogonal", "RandomNormal", "RandomUniform", "TruncatedNormal", "VarianceScaling", '
@@ -123,11 +120,21 @@ CONFIGS: dict[str, tuple[dict[str, Any], str, str]] = {
         '"rleu"',
         f'(Conv2D): "activation" is "rleu", which we do not know\n  {ONE_OF_THE_ACTIVATIONS}',
     ),
-    "an activation that is a layer": (
-        layer("Activation", activation={"class_name": "ReLU", "config": {"max_value": 2}}),
-        '{"class_name": "ReLU"',
-        '(Activation): "activation" is a layer of class "ReLU"\n'
+    "an activation that is a layer with weights": (
+        layer("Activation", activation={"class_name": "PReLU", "config": {"shared_axes": [1]}}),
+        '{"class_name": "PReLU"',
+        '(Activation): "activation" is a layer of class "PReLU"\n'
         "  Write the activation's name, or make it a layer of its own.",
+    ),
+    "an activation whose config is a list": (
+        layer("Activation", activation={"class_name": "ReLU", "config": []}),
+        '{"class_name": "ReLU"',
+        '(Activation): "activation" has a "config" that is no object\n  Write "config": {}.',
+    ),
+    "a wrong option of an activation that is a layer": (
+        layer("Conv2D", **CONV, activation={"class_name": "LeakyReLU", "config": {"alpha": -1}}),
+        "-1",
+        '(Conv2D): "alpha" is -1, which is not allowed here\n  Write a number from 0 on.',
     ),
     "an unknown initializer": (
         layer("Dense", units=3, kernel_initializer="glorot"),
@@ -139,11 +146,95 @@ CONFIGS: dict[str, tuple[dict[str, Any], str, str]] = {
         '{"class_name": "Zeros"',
         '(Dense): "kernel_initializer" has a "config" that is no object\n  Write "config": {}.',
     ),
-    "channels first": (
-        layer("Conv2D", **CONV, data_format="channels_first"),
-        '"channels_first"',
-        '(Conv2D): "data_format" is "channels_first": only networks with their channels last can be converted\n'
-        '  Write "channels_last", or leave it out.',
+    "an unknown data format": (
+        layer("Conv2D", **CONV, data_format="NCHW"),
+        '"NCHW"',
+        '(Conv2D): "data_format" is "NCHW", which is not allowed here\n'
+        '  Write one of: "channels_last", "channels_first".',
+    ),
+    "a padding of too many numbers": (
+        layer("Conv2D", **CONV, padding=[1, 2, 3]),
+        "[1, 2, 3]",
+        '(Conv2D): "padding" is [1, 2, 3], which is not allowed here\n'
+        "  Write an integer from 0 on, a list of 2 of them, or of 2 pairs: before and after.",
+    ),
+    "a padding of a pair of three": (
+        layer("ZeroPadding2D", padding=[[1, 2, 3], 1]),
+        "[[1, 2, 3], 1]",
+        '(ZeroPadding2D): "padding" is [[1, 2, 3], 1], which is not allowed here\n'
+        "  Write an integer from 0 on, a list of 2 of them, or of 2 pairs: before and after.",
+    ),
+    "a negative padding": (
+        layer("ZeroPadding1D", padding=[1, -2]),
+        "[1, -2]",
+        '(ZeroPadding1D): "padding" is [1, -2], which is not allowed here\n'
+        "  Write an integer from 0 on, or a pair of integers from 0 on: before and after.",
+    ),
+    "a causal convolution of images": (
+        layer("Conv2D", **CONV, padding="causal"),
+        '"causal"',
+        '(Conv2D): "padding" is "causal", which is not allowed here\n  Write one of: "valid", "same".',
+    ),
+    "a transposed convolution with padding in numbers": (
+        layer("Conv2DTranspose", **CONV, padding=1),
+        "1}",
+        '(Conv2DTranspose): "padding" is no name, which a transposed convolution needs\n  Write "valid" or "same".',
+    ),
+    "a separable convolution in groups": (
+        layer("SeparableConv2D", **CONV, groups=3),
+        "3}",
+        '(SeparableConv2D): "groups" is 3: a separable convolution has one group per channel\n'
+        "  Write 1, or leave it out.",
+    ),
+    "two unknown sizes to reshape to": (
+        layer("Reshape", target_shape=[-1, 3, None]),
+        "[-1, 3",
+        '(Reshape): "target_shape" is [-1, 3, null], which is not allowed here\n'
+        "  Write a list of sizes: integers from 1 on, and -1 for at most one that follows from the others.",
+    ),
+    "an axis twice": (
+        layer("Permute", dims=[1, 1, 3]),
+        "[1, 1, 3]",
+        '(Permute): "dims" is [1, 1, 3], which does not name each axis once\n'
+        "  Write the integers from 1 to 3 in another order.",
+    ),
+    "no axes to permute": (
+        layer("Permute", dims=[]),
+        "[]",
+        '(Permute): "dims" is [], which is not allowed here\n  Write a list of integers from 1 on.',
+    ),
+    "an axis that is no number": (
+        layer("LayerNormalization", axis=[1, "last"]),
+        '[1, "last"]',
+        '(LayerNormalization): "axis" is [1, "last"], which is not allowed here\n  Write an axis, or a list of axes.',
+    ),
+    "running statistics of instances": (
+        layer("InstanceNormalization", track_running_stats=True),
+        "true}",
+        '(InstanceNormalization): "track_running_stats" is true: an instance is normalised by its own mean and '
+        "variance\n  Write false, or leave it out.",
+    ),
+    "instances in groups": (
+        layer("InstanceNormalization", groups=2),
+        "2}",
+        '(InstanceNormalization): "groups" is 2: an instance is normalised channel by channel\n'
+        "  Write -1, or leave it out.",
+    ),
+    "a mean without a variance": (
+        layer("Normalization", mean=[1.0]),
+        "[1.0]",
+        '(Normalization): "mean" is given without the other of mean and variance\n  Write both or none.',
+    ),
+    "ragged numbers": (
+        layer("Rescaling", scale=[[1, 2], 3]),
+        "[[1, 2], 3]",
+        '(Rescaling): "scale" is [[1, 2], 3], which is not allowed here\n'
+        "  Write a number, or lists of numbers that have one shape.",
+    ),
+    "a spatial dropout with a noise shape": (
+        layer("SpatialDropout2D", rate=0.5, noise_shape=[None, 1]),
+        "[null, 1]",
+        '(SpatialDropout2D): "noise_shape" is [null, 1]: whole channels are dropped\n  Write null, or leave it out.',
     ),
     "groups that do not divide the filters": (
         layer("Conv2D", **CONV, groups=3),
@@ -172,10 +263,10 @@ CONFIGS: dict[str, tuple[dict[str, Any], str, str]] = {
         '"bilinear"',
         '(UpSampling3D): "interpolation" is "bilinear", which needs two spatial axes\n  Write "nearest".',
     ),
-    "a noise shape": (
-        layer("Dropout", rate=0.5, noise_shape=[None, 1]),
-        "[null, 1]",
-        '(Dropout): "noise_shape" is [null, 1]: every element is dropped by itself\n  Write null, or leave it out.',
+    "an interpolation of another rank": (
+        layer("UpSampling2D", interpolation="trilinear"),
+        '"trilinear"',
+        '(UpSampling2D): "interpolation" is "trilinear", which needs three spatial axes\n  Write "nearest".',
     ),
     "several axes": (
         layer("Softmax", axis=[1, 2]),
@@ -197,11 +288,6 @@ CONFIGS: dict[str, tuple[dict[str, Any], str, str]] = {
         layer("Lambda"),
         '{"class_name": "Lambda"',
         f"(Lambda): this class cannot be converted\n  Use layers of these classes: {KNOWN}.",
-    ),
-    "a model within the model": (
-        layer("Functional", layers=[]),
-        '{"class_name": "Functional"',
-        f"(Functional): a model within the model cannot be converted\n  Use layers of these classes: {KNOWN}.",
     ),
 }
 
@@ -243,10 +329,73 @@ SHAPES: dict[str, tuple[list[Any], str]] = {
         "(Dense): the size of the last axis of its input (N, ?) is unknown, and its parameters depend on it\n"
         "  Write all sizes that matter in the shape of the input layer.",
     ),
-    "normalisation over rows": (
-        [image(8, 11, 3), layer("BatchNormalization", axis=1)],
-        '(BatchNormalization): "axis" is 1, which is not the channels of its input (N, 8, 11, 3)\n'
-        "  Write -1: only the channels can be normalised.",
+    "normalisation over the batch": (
+        [image(8, 11, 3), layer("BatchNormalization", axis=0)],
+        '(BatchNormalization): "axis" is 0, which is the batch of its input (N, 8, 11, 3)\n'
+        "  Write -1 for the channels, or another axis than the batch's.",
+    ),
+    "normalisation over rows of unknown number": (
+        [image(None, 11, 3), layer("BatchNormalization", axis=1)],
+        "(BatchNormalization): the size of axis 1 of its input (N, H, 11, 3) is unknown, and its parameters depend on "
+        "it\n  Write all sizes that matter in the shape of the input layer.",
+    ),
+    "nothing is left by a convolution with padding in numbers": (
+        [image(2, 11, 3), layer("Conv2D", filters=4, kernel_size=7, padding=[1, 2])],
+        "(Conv2D): its input (N, 2, 11, 3) is smaller than its window (7, 7), with padding [[1, 1], [2, 2]]\n"
+        '  Use a larger input, fewer layers that shrink it, or padding "same".',
+    ),
+    "nothing is left by a cropping": (
+        [image(2, 11, 3), layer("Cropping2D", cropping=[1, 0])],
+        "(Cropping2D): nothing is left of its input (N, 2, 11, 3): it cuts off [[1, 1], [0, 0]]\n"
+        '  Use a larger input, or cut less in "cropping".',
+    ),
+    "too few axes, channels first": (
+        [image(8, 3), layer("Conv2D", **CONV, data_format="channels_first")],
+        "(Conv2D): takes an input (N, C, H, W), and is given (N, 8, 3)\n"
+        "  Use the class for that many axes, or change the layers before it.",
+    ),
+    "groups of channels that do not divide them": (
+        [image(8, 11, 3), layer("GroupNormalization", groups=2)],
+        "(GroupNormalization): its 3 channels are no multiple of its 2 groups\n"
+        '  Choose "groups" so that it divides the channels.',
+    ),
+    "instances without space": (
+        [image(3), layer("InstanceNormalization")],
+        "(InstanceNormalization): its input (N, 3) has no spatial axis\n  Use LayerNormalization.",
+    ),
+    "a shape that does not fit": (
+        [image(8, 11, 3), layer("Reshape", target_shape=[-1, 5])],
+        "(Reshape): its input (N, 8, 11, 3) has 264 elements, which do not fit the shape (-1, 5)\n"
+        "  Write sizes whose product is the same; one of them may be -1.",
+    ),
+    "axes in an order for fewer": (
+        [image(8, 11, 3), layer("Permute", dims=[2, 1])],
+        "(Permute): orders 2 axes besides the batch, and its input (N, 8, 11, 3) has 3\n"
+        '  Write all axes in "dims", from 1 on.',
+    ),
+    "an image to repeat": (
+        [image(8, 11, 3), layer("RepeatVector", n=2)],
+        "(RepeatVector): takes an input (N, F), and is given (N, 8, 11, 3)\n"
+        "  Put a Flatten or a global pooling before it.",
+    ),
+    "channels that cannot be halved": (
+        [image(8, 11, 3), layer("Activation", activation="glu")],
+        '(Activation): "glu" halves the channels, and there are 3\n  Make them even.',
+    ),
+    "a noise shape of another rank": (
+        [image(8, 11, 3), layer("Dropout", rate=0.5, noise_shape=[None, 1])],
+        '(Dropout): "noise_shape" is (?, 1), and its input is (N, 8, 11, 3)\n'
+        "  Write a size for each axis with the batch: null, 1, or the input's own.",
+    ),
+    "a scale for other channels": (
+        [image(8, 11, 3), layer("Rescaling", scale=[1, 2])],
+        '(Rescaling): its "scale" has the shape (2), which does not fit its input (N, 8, 11, 3)\n'
+        "  Write one number, or as many as the last axis has.",
+    ),
+    "means of other channels": (
+        [image(8, 11, 3), layer("Normalization", mean=[1, 2], variance=[1, 2])],
+        '(Normalization): its "mean" has the shape (2), which does not fit the sizes (3) of its axes\n'
+        "  Write one number, or one for each entry of the axes.",
     ),
     "an axis that is not there": (
         [image(8, 11, 3), layer("Softmax", axis=4)],
@@ -299,6 +448,20 @@ MERGES: dict[str, tuple[list[Any], str]] = {
     "Add of different sizes": (
         joined("Add", (8, 12, 3), (8, 11, 3)),
         "(Add): its inputs cannot be added: (N, 8, 12, 3), (N, 8, 11, 3)\n  Make them equal, but for axes of size 1.",
+    ),
+    "Average of different sizes": (
+        joined("Average", (8, 12, 3), (1, 1, 3), (8, 11, 3)),
+        "(Average): its inputs cannot be averaged: (N, 8, 12, 3), (N, 1, 1, 3), (N, 8, 11, 3)\n"
+        "  Make them equal, but for axes of size 1.",
+    ),
+    "Dot over different sizes": (
+        joined("Dot", (4, 5), (6,), axes=[2, 1]),
+        "(Dot): axes 2 and 1 of its inputs (N, 4, 5), (N, 6) cannot be summed\n"
+        '  Write axes of the same size in "axes", not the batch\'s.',
+    ),
+    "three inputs for two": (
+        joined("Subtract", (5,), (5,), (5,)),
+        '(Subtract): takes two inputs, and is given 3\n  Change its "inbound_nodes".',
     ),
     "two inputs for one": (
         joined("ReLU", (8, 12, 3), (8, 12, 3)),
@@ -454,6 +617,14 @@ NOTICES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "an option that only matters when set": (
         layer("Dense", units=3, lora_rank=4),
         ["4}", '"lora_rank" is 4, and ignored: only null occurs: low-rank adapters are not layers'],
+    ),
+    "noise, which we do not make": (
+        layer("GaussianNoise", stddev=0.5),
+        ["0.5}", '"stddev" has no effect: the layer passes its input on unchanged, also in training'],
+    ),
+    "a mask": (
+        layer("Embedding", input_dim=9, output_dim=2, mask_zero=True),
+        ["true}", '"mask_zero" has no effect: no layer that is converted looks at a mask'],
     ),
     "torch's momentum": (
         layer("BatchNormalization", momentum=0.1),

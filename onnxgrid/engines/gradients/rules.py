@@ -26,8 +26,28 @@ GRADIENT_RULES: dict[str, Rule] = {}
 A placeholder's op type is ATen; its `operator` is the key instead.
 """
 
-PLACEHOLDERS = {"Resize": (0,)}
-"""{ONNX op without a gradient in ONNX Runtime: the inputs that get one}.
+PLACEHOLDERS = {
+    "AveragePool": (0,),
+    "Celu": (0,),
+    "Einsum": (0, 1),
+    "Elu": (0,),
+    "GlobalMaxPool": (0,),
+    "HardSigmoid": (0,),
+    "HardSwish": (0,),
+    "InstanceNormalization": (0, 1, 2),
+    "LayerNormalization": (0, 1, 2),
+    "Max": (0, 1),
+    "Min": (0, 1),
+    "PRelu": (0, 1),
+    "Resize": (0,),
+    "Selu": (0,),
+    "Shrink": (0,),
+    "Softplus": (0,),
+    "Softsign": (0,),
+    "ThresholdedRelu": (0,),
+}
+"""{ONNX op: the inputs that get a gradient}, where ONNX Runtime 1.19 has none, a wrong one (AveragePool), or another
+one where inputs are equal (Max, Min).
 
 Its torch function in `TORCH_OPS` is differentiated.
 """
@@ -86,7 +106,13 @@ def relu(forward: ir.Node, gradient: ir.Node) -> ir.Node:
 @gradient_rule("placeholder")
 def torch_gradient(forward: ir.Node, gradient: ir.Node) -> ir.Node:
     """torch's autograd over the forward op's torch function."""
-    return _vjp(forward, gradient.inputs[0], PLACEHOLDERS[forward.op_type], gradient.outputs, gradient.name)
+    wanted = [
+        (i, output)
+        for i, output in zip(PLACEHOLDERS[forward.op_type], gradient.outputs, strict=False)
+        if output.name and (output.uses() or output.is_graph_output())
+    ]
+    positions, outputs = [i for i, _ in wanted], [output for _, output in wanted]
+    return _vjp(forward, gradient.inputs[0], positions, outputs, gradient.name)
 
 
 @functools.cache
@@ -105,7 +131,8 @@ def register_placeholders() -> None:
         )
         node.attributes = [operator]
         _pybind_state.register_gradient_definition(f"::{op_type}", [node])
-        _pybind_state.register_custom_stop_gradient_edges(f"::{op_type}", NO_GRADIENT[op_type])
+        if op_type in NO_GRADIENT:
+            _pybind_state.register_custom_stop_gradient_edges(f"::{op_type}", NO_GRADIENT[op_type])
 
 
 def stop_gradients_at_masks(model: ir.Model) -> None:
@@ -174,7 +201,7 @@ def _take_place(graph: ir.Graph, old: ir.Node, new: ir.Node) -> None:
     by_name = {output.name: output for output in new.outputs}
     graph.insert_before(old, new)
     for output in old.outputs:
-        if output.name:
+        if output.name in by_name:
             output.replace_all_uses_with(by_name[output.name], replace_graph_outputs=True)
     graph.remove(old, safe=True)
 

@@ -60,7 +60,8 @@ def test_an_unknown_suffix_is_refused_naming_the_known_ones():
     with pytest.raises(WeightFileError) as caught:
         read_weights(Path("a.tar.gz"))
     assert str(caught.value) == (
-        "a.tar.gz: the suffix '.gz' is not one of a weight file\n  Use one of: .onnx, .pt, .pth."
+        "a.tar.gz: the suffix '.gz' is not one of a weight file\n"
+        "  Use one of: .h5, .hdf5, .keras, .npy, .npz, .onnx, .pt, .pth, .safetensors, .safetensors.index.json."
     )
 
 

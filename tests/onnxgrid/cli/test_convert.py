@@ -6,7 +6,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
+import onnx.numpy_helper
 import pytest
 from click.testing import CliRunner, Result
 
@@ -79,6 +81,68 @@ def test_standard_input_and_output_carry_network_and_model(network: Path) -> Non
     assert done.stderr.startswith(b"-: ")
 
 
+def weights_of(model: Path, **changes: np.ndarray | None) -> Path:
+    """An archive of the model's weights, with those named replaced, or left out if they are None."""
+    arrays = {t.name: onnx.numpy_helper.to_array(t) + 1 for t in onnx.load(model).graph.initializer if "." in t.name}
+    np.savez("w.npz", **{name: array for name, array in {**arrays, **changes}.items() if array is not None})
+    return Path("w.npz")
+
+
+def test_weights_take_the_place_of_the_initial_ones(network: Path) -> None:
+    convert(network, "-o", "first.onnx")
+    result = convert(network, "--weights", weights_of(Path("first.onnx")), "--strict", "-o", "net.onnx")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.startswith("net.onnx: ")
+    first, filled = (
+        {t.name: onnx.numpy_helper.to_array(t) for t in onnx.load(path).graph.initializer}
+        for path in ("first.onnx", "net.onnx")
+    )
+    assert first.keys() == filled.keys()
+    for name, array in first.items():
+        np.testing.assert_array_equal(filled[name], array + 1 if "." in name else array)
+
+
+DIFFERENCES = (
+    "   Skipping parameter conv.weight: shape (1, 3, 3, 3) in model, (2, 3, 3, 3) in network\n"
+    "   Skipping parameter dense.bias: not found in model\n"
+    "   Unused layer extra: not found in network\n"
+)
+CHANGES = {
+    "conv.weight": np.zeros((1, 3, 3, 3), np.float32),
+    "dense.bias": None,
+    "extra.weight": np.zeros(1, np.float32),
+}
+
+
+def test_weights_that_do_not_fit_are_told_in_the_words_of_a_transplant(network: Path) -> None:
+    convert(network, "-o", "first.onnx")
+    weights = weights_of(Path("first.onnx"), **CHANGES)
+    result = convert(network, "--weights", weights, "-o", "net.onnx")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.startswith(DIFFERENCES + "net.onnx: ")
+    report = json.loads(convert(network, "--weights", weights, "-o", "net.onnx", "--json").stdout)["weights"]
+    assert report["counts"] == {
+        "copied": 2,
+        "adapted": 0,
+        "unmatched_in_source": 1,
+        "unmatched_in_target": 1,
+        "shape_mismatch": 1,
+    }
+
+
+def test_strict_refuses_weights_that_do_not_fit(network: Path) -> None:
+    convert(network, "-o", "first.onnx")
+    weights = weights_of(Path("first.onnx"), **CHANGES)
+    result = convert(network, "--weights", weights, "--strict", "-o", "net.onnx")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == (
+        "Error: w.npz into nets/small.json: the transplant is strict, and this does not match:\n"
+        + DIFFERENCES
+        + "  Rename what has another name, or allow differences.\n"
+    )
+    assert not Path("net.onnx").exists()
+
+
 @pytest.mark.parametrize(
     "name", sorted(path.name for path in (Path(__file__).parents[3] / "models").glob("digits_*.json"))
 )
@@ -129,3 +193,18 @@ def test_a_network_that_is_not_json_is_shown_at_its_line(network: Path) -> None:
         "  If a comma is missing, it belongs at line 1, column 28.\n"
     )
     assert not Path("nets/small.onnx").exists()
+
+
+def test_options_reach_the_converter(network: Path) -> None:
+    result = convert(network, "--opset", "18", "--io-layout", "channels_last", "--fold-batchnorm", "--check", "--json")
+    assert (result.exit_code, result.stderr) == (0, "")
+    summary = json.loads(result.stdout)
+    assert summary["check"]["runtime"]
+    assert onnx.load(summary["output"]).opset_import[0].version == 18
+
+
+def test_an_opset_that_onnx_does_not_know_is_wrong_usage(network: Path) -> None:
+    result = convert(network, "--opset", "99")
+    assert result.exit_code == 2
+    assert "99 is not from 13 to " in result.stderr
+    assert not network.with_suffix(".onnx").exists()

@@ -7,8 +7,10 @@ import onnx
 import onnx_ir as ir
 import onnxruntime
 import pytest
+import torch
 
 from onnxgrid.engines.gradients.padding import make_padding_explicit
+from onnxgrid.engines.kernels import dropout_mask
 from onnxgrid.engines.training_mode import ATEN_DOMAIN, SEED_AND_STEP, UPDATED, enter_training_mode
 
 HEADER = '<ir_version: 9, opset_import: ["" : 17]>\n'
@@ -130,7 +132,9 @@ def test_a_trained_normalization_uses_the_batch_and_gives_its_statistics() -> No
     np.testing.assert_allclose(mean, 0.75 * np.array([5, 6]) + 0.25 * batch_mean, rtol=1e-5)
     np.testing.assert_allclose(variance, 0.75 * np.array([7, 8]) + 0.25 * batch_variance, rtol=1e-5)
     normal = (x - batch_mean[:, None, None]) / np.sqrt(batch_variance + 0.5)[:, None, None]
-    np.testing.assert_allclose(y, normal * np.array([1, 2])[:, None, None] + np.array([3, 4])[:, None, None], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        y, normal * np.array([1, 2])[:, None, None] + np.array([3, 4])[:, None, None], rtol=1e-4, atol=1e-5
+    )
     assert text_of(model) == before
 
 
@@ -173,6 +177,43 @@ def test_dropout_becomes_a_multiplication_with_a_mask_of_its_own() -> None:
     ]
     assert [value.name for value in model.graph.inputs] == ["x", SEED_AND_STEP]
     assert [value.name for value in model.graph.outputs] == ["y"]
+    before = text_of(model)
+    enter_training_mode(model, set())
+    assert text_of(model) == before
+
+
+def test_a_mask_is_the_same_along_the_axes_that_the_metadata_names() -> None:
+    model = model_of("net (float[N, 2, 4] x) => (float[N, 2, 4] y) { y = Dropout (x) }")
+    (node,) = model.graph
+    node.metadata_props["onnxgrid.shared_mask"] = "[2]"
+    enter_training_mode(model, set())
+    mask, _ = model.graph
+    assert json.loads(mask.attributes["overload_name"].as_string()) == {"rate": 0.5, "name": "y", "shared_axes": [2]}
+    assert mask.outputs[0].shape == ["N", 2, 1]
+    (drawn,) = dropout_mask(torch.ones(50, 2, 4), torch.tensor([0, 0]), rate=0.5, name="y", shared_axes=[2])
+    assert drawn.shape == (50, 2, 1)
+    assert set(drawn.flatten().tolist()) == {0.0, 2.0}
+
+
+SEVERAL = "net (float[N, 2] x, float[N, 2] a, float[N, 2] b) => (float[N, 2] y) {{ y = {op} (x, a, b) }}"
+
+
+@pytest.mark.parametrize(
+    ("op_type", "nodes"),
+    {
+        "Max": [("Max", "y/1"), ("Max", "y")],
+        "Min": [("Min", "y/1"), ("Min", "y")],
+        "Sum": [("Add", "y/1"), ("Add", "y")],
+        "Mean": [("Add", "y/1"), ("Add", "y/2"), ("Div", "y")],
+    }.items(),
+)
+def test_ops_of_several_inputs_become_nodes_of_two(op_type: str, nodes: list[tuple[str, str]]) -> None:
+    model = model_of(SEVERAL.format(op=op_type))
+    inputs = {name: random(5, 2) + i for i, name in enumerate("xab")}
+    expected = outputs_of(model, **inputs)
+    enter_training_mode(model, set())
+    assert [(node.op_type, node.name) for node in model.graph] == nodes
+    np.testing.assert_allclose(outputs_of(model, **inputs), expected, rtol=1e-5, atol=1e-6)
     before = text_of(model)
     enter_training_mode(model, set())
     assert text_of(model) == before

@@ -8,15 +8,16 @@ import onnx_ir as ir
 import pytest
 import torch
 
+from converters.layers import LAYERS
 from onnxgrid.engines import create_engine
 from onnxgrid.engines.trainable_graph import TrainableGraph
 from onnxgrid.losses import MeanSquaredError
 
 os.environ.setdefault("KERAS_BACKEND", "torch")  # before Keras is imported, by the table of layers
 
-from tests.converters.keras_oracle import convert_keras, functional
-from tests.converters.test_layers import Case
-from tests.converters.test_layers import flat as layer_cases
+from tests.converters.keras_oracle import convert_keras
+from tests.converters.layer_cases import Case
+from tests.converters.layer_cases import flat as layer_cases
 
 SAMPLES = 3
 PROBE = "probe.weight"
@@ -46,19 +47,31 @@ def insert_probe(model: ir.Model) -> None:
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_the_gradient_of_a_layer_is_that_of_torch(case: Case, tmp_path: Path) -> None:
-    model = convert_keras(functional(case.layer(), *case.shapes), tmp_path, case.edit)
+    model = convert_keras(case.model(), tmp_path, case.edit)
     if not len(model.graph):
         pytest.skip("nothing is computed: the layer is the identity")
-    insert_probe(model)
+    if case.numbers_below is None:
+        insert_probe(model)
     graph = TrainableGraph.from_model(model, "net.onnx")
     random = torch.Generator().manual_seed(0)
-    inputs = torch.randn([SAMPLES, *list(model.graph.inputs[0].shape or ())[1:]], generator=random)
+    sizes = [SAMPLES, *list(model.graph.inputs[0].shape or ())[1:]]
+    if case.numbers_below is None:
+        inputs = torch.randn(sizes, generator=random)
+    else:
+        inputs = torch.randint(case.numbers_below, sizes, generator=random).float()
     engines = [create_engine(name, graph, MeanSquaredError(), seed=0) for name in ("ort", "torch")]
     targets = torch.randn(engines[0].predict(inputs).shape, generator=random)
     results = [engine.step(inputs, targets, number=0) for engine in engines]
     torch.testing.assert_close(results[0].loss, results[1].loss, rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(results[0].outputs, results[1].outputs, rtol=1e-4, atol=1e-5)
     ours, theirs = (engine.gradients.views for engine in engines)
-    assert theirs[PROBE].abs().max() > 0
+    assert all(gradient.abs().max() > 0 for gradient in theirs.values())
     for name, gradient in theirs.items():
-        torch.testing.assert_close(ours[name], gradient, rtol=1e-3, atol=1e-5, msg=lambda text, name=name: f"{name}: {text}")
+        torch.testing.assert_close(
+            ours[name], gradient, rtol=1e-3, atol=1e-5, msg=lambda text, name=name: f"{name}: {text}"
+        )
+
+
+def test_every_class_is_trained_in_a_case() -> None:
+    trained = {name.partition(": ")[0] for name in CASES}
+    assert trained == {entry.class_name for entry in LAYERS.values()}

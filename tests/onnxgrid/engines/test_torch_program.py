@@ -16,9 +16,9 @@ from onnxgrid.engines.torch_program import TorchProgram
 
 os.environ.setdefault("KERAS_BACKEND", "torch")  # before Keras is imported, by the table of layers
 
-from tests.converters.keras_oracle import convert_keras, functional, random_inputs
-from tests.converters.test_layers import Case
-from tests.converters.test_layers import flat as layer_cases
+from tests.converters.keras_oracle import channels_first, convert_keras, random_inputs, random_numbers
+from tests.converters.layer_cases import Case
+from tests.converters.layer_cases import flat as layer_cases
 
 MODELS = Path(__file__).parents[3] / "models"
 NETWORKS = sorted(path for path in MODELS.glob("*.json") if not path.name.startswith("run_"))
@@ -37,10 +37,12 @@ def assert_torch_equals_onnxruntime(model: ir.Model, inputs: list[np.ndarray]) -
 
 @pytest.mark.parametrize("case", layer_cases().values(), ids=layer_cases())
 def test_every_layer_in_torch_equals_onnxruntime(case: Case, tmp_path: Path) -> None:
-    model = convert_keras(functional(case.layer(), *case.shapes), tmp_path, case.edit)
-    inputs = random_inputs(case.sizes or [shape for shape in case.shapes if None not in shape])
-    channels_first = [np.ascontiguousarray(np.moveaxis(x, -1, 1)) if x.ndim > 2 else x for x in inputs]
-    assert_torch_equals_onnxruntime(model, channels_first)
+    model = convert_keras(case.model(), tmp_path, case.edit)
+    shapes = case.sizes or [shape for shape in case.shapes if None not in shape]
+    inputs = random_inputs(shapes)
+    if case.numbers_below is not None:
+        inputs = [random_numbers(shape, case.numbers_below) for shape in shapes]
+    assert_torch_equals_onnxruntime(model, inputs if case.raw_inputs else [channels_first(x) for x in inputs])
 
 
 @pytest.mark.parametrize("path", NETWORKS, ids=lambda path: path.stem)
@@ -65,5 +67,3 @@ def test_values_are_let_go_after_their_last_use_but_not_before() -> None:
     program = TorchProgram(model, model.graph.outputs, [], torch.device("cpu"), "net.onnx")
     y, a = program({"x": x})
     assert (y.tolist(), a.tolist()) == ([[5.0, 2.0]], [[1.0, 0.0]])
-
-

@@ -1,5 +1,7 @@
 """The five lists and their lines, from names and shapes alone."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -126,6 +128,26 @@ def test_the_lines_say_what_is_not_carried(held, wanted, renames, lines):
 def test_the_line_above_the_lines():
     given_path = "./checkpoints_D1/model_checkpoint_100.pt"
     assert loading_line(given_path) == "Loading model checkpoint from file: ./checkpoints_D1/model_checkpoint_100.pt"
+
+
+@pytest.mark.parametrize("path", ["./pre/base.h5", "base.weights.h5", "BASE.HDF5"])
+def test_the_line_above_the_lines_of_an_hdf5_file(path):
+    assert loading_line(path) == f"Loading model checkpoint from HDF5 file: {path}"
+
+
+def test_the_lines_name_what_an_hdf5_file_calls_a_parameter():
+    held = {
+        "norm_in.bias": replace(source({"norm_in.bias": (3,)})["norm_in.bias"], stored_name="norm_in/beta:0"),
+        "norm_in.gain": replace(source({"norm_in.gain": (3,)})["norm_in.gain"], stored_name="norm_in/gain:0"),
+        "conv.weight": replace(source({"conv.weight": (3, 2)})["conv.weight"], stored_name="conv/kernel:0"),
+    }
+    wanted = targets({"norm_in.weight": (3,), "norm_in.bias": (4,), "conv.weight": (3, 2)})
+    plan = plan_transplant(held, wanted, expected_names={"norm_in.weight": "norm_in/gamma:0"})
+    assert plan.lines() == [
+        "   Skipping parameter norm_in.weight (norm_in/gamma:0): not found in model",
+        "   Skipping parameter norm_in.bias (norm_in/beta:0): shape (3,) in model, (4,) in network",
+        "   Unused parameter norm_in.gain (norm_in/gain:0): not found in network",
+    ]
 
 
 names = st.sampled_from([f"{layer}.{parameter}" for layer in "abcd" for parameter in ("weight", "bias")])

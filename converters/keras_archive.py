@@ -1,0 +1,47 @@
+"""The network in a `.keras` archive: its `config.json`, read where it lies; `converters.weights` reads its weights."""
+
+from pathlib import Path
+from typing import Any
+
+from converters.errors import JsonError
+from converters.json_text import MAX_JSON_BYTES, parse_json
+from converters.weights.archive import Archive
+
+__all__ = ["ARCHIVED_CONFIG", "ARCHIVE_SUFFIX", "archived_config", "read_archived_config"]
+
+ARCHIVE_SUFFIX = ".keras"
+
+ARCHIVED_CONFIG = "config.json"
+
+
+def read_archived_config(path: Path) -> Any:
+    """The parsed `config.json` of an archive; errors in it name it as `archive.keras/config.json:line:column`.
+
+    Raises:
+        WeightFileError: if the file is no zip archive, or one that cannot be read in good faith.
+        JsonError: if it holds no `config.json`, one that is too large, or one that is not JSON.
+    """
+    return parse_json(archived_config(path), f"{path}/{ARCHIVED_CONFIG}")
+
+
+def archived_config(path: Path) -> str:
+    """The text of the `config.json` of an archive. Raises as `read_archived_config`."""
+    archive = Archive(path)
+    if ARCHIVED_CONFIG not in archive.names:
+        raise JsonError(
+            f"holds no {ARCHIVED_CONFIG}", place=str(path), fix="Give an archive that Keras 3 wrote with model.save()."
+        )
+    if archive.size(ARCHIVED_CONFIG) > MAX_JSON_BYTES:
+        raise JsonError(
+            f"its {ARCHIVED_CONFIG} is larger than {MAX_JSON_BYTES // 2**20} MiB, which no network's JSON is",
+            place=str(path),
+            fix="Give an archive that Keras 3 wrote with model.save().",
+        )
+    try:
+        return archive.data(ARCHIVED_CONFIG).tobytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise JsonError(
+            f"is not UTF-8 text (byte {error.start} is {error.object[error.start]:#04x})",
+            place=f"{path}/{ARCHIVED_CONFIG}",
+            fix="Give an archive that Keras 3 wrote with model.save().",
+        ) from None

@@ -1,0 +1,156 @@
+"""Models that serve as layers of a model, put in the place where they stand: what is left is one flat network.
+
+A layer `conv` of a model `encoder` becomes the layer `encoder.conv`, so that its kernel is `encoder.conv.weight`. A
+model that is called several times is a shared layer: each of its layers has as many calls, its parameters once.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from converters.errors import ConversionError
+from converters.network import Call, Layer, Network, Ref
+
+__all__ = ["inline"]
+
+MAX_CALLS = 100_000
+"""Models that call a model twice, which calls a model twice..., grow exponentially from a file of a few kB."""
+
+
+def inline(network: Network) -> Network:
+    """The network with every model that serves as a layer replaced by the layers it consists of.
+
+    Raises:
+        ConversionError: if a model is called with more or fewer tensors than it has inputs, if a call or an output
+            is asked for that it does not have, or if there are too many calls.
+    """
+    if all(layer.inner is None for layer in network.layers):
+        return network
+    return _Inliner(network).inlined()
+
+
+class _Inliner:
+    """References in the frame of the network, where models are layers, to those of the flat one."""
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self.models = {layer.name: layer for layer in network.layers if layer.inner is not None}
+        self.inner = {layer.name: inline(layer.inner) for layer in network.layers if layer.inner is not None}
+        self.offsets = _call_offsets(network, self.models)
+        self.positions = {
+            name: {ref.layer: position for position, ref in enumerate(inner.inputs)}
+            for name, inner in self.inner.items()
+        }
+        self.calls = {
+            name: {layer.name: len(layer.calls) for layer in inner.layers} for name, inner in self.inner.items()
+        }
+
+    def inlined(self) -> Network:
+        for model in self.models.values():
+            self._require_inputs(model)
+        self._require_few_calls()
+        layers = tuple(flat for layer in self.network.layers for flat in self._flat(layer))
+        return replace(self.network, layers=layers, outputs=tuple(map(self._resolved, self.network.outputs)))
+
+    def _require_inputs(self, model: Layer) -> None:
+        expected = len(self.positions[model.name])
+        for call in model.calls:
+            if len(call.inputs) != expected:
+                raise ConversionError(
+                    f"is called with {len(call.inputs)} tensors, and has {expected} inputs",
+                    place=model.place,
+                    fix='Change its "inbound_nodes".',
+                    layer=model.name,
+                    class_name=model.class_name,
+                )
+
+    def _require_few_calls(self) -> None:
+        within = {name: sum(calls.values()) for name, calls in self.calls.items()}
+        total = sum(len(layer.calls) * within.get(layer.name, 1) for layer in self.network.layers)
+        if total > MAX_CALLS:
+            raise ConversionError(
+                f"holds {total:,} calls of layers once the models within it are written out, of at most {MAX_CALLS:,}",
+                place=self.network.place,
+                fix="Call the models within it less often.",
+            )
+
+    def _flat(self, layer: Layer) -> Iterator[Layer]:
+        if layer.name not in self.models:
+            yield replace(layer, calls=tuple(self._moved(call) for call in layer.calls))
+            return
+        inner = self.inner[layer.name]
+        for part in inner.layers:
+            if part.name not in self.positions[layer.name]:
+                calls = tuple(
+                    replace(call, inputs=tuple(self._outward(layer.name, number, ref) for ref in call.inputs))
+                    for number in range(len(layer.calls))
+                    for call in part.calls
+                )
+                yield replace(part, name=f"{layer.name}.{part.name}", calls=calls)
+
+    def _moved(self, call: Call) -> Call:
+        return replace(call, inputs=tuple(map(self._resolved, call.inputs)))
+
+    def _outward(self, model: str, number: int, ref: Ref) -> Ref:
+        """A reference within call `number` of a model, in the flat frame."""
+        position = self.positions[model].get(ref.layer)
+        if position is not None:
+            return self._resolved(self.models[model].calls[number].inputs[position])
+        return replace(ref, layer=f"{model}.{ref.layer}", call=number * self.calls[model].get(ref.layer, 0) + ref.call)
+
+    def _resolved(self, ref: Ref) -> Ref:
+        """A reference of the network, in the flat frame: outputs of models are outputs of layers in them."""
+        passed: list[Ref] = []
+        while ref.layer in self.models:
+            if ref in passed:
+                raise ConversionError(
+                    f"model '{ref.layer}' waits for itself",
+                    place=self.models[ref.layer].place,
+                    fix='Break the circle: change its "inbound_nodes".',
+                )
+            passed.append(ref)
+            model, number = ref.layer, ref.call - self.offsets[ref.layer, ref.listed]
+            self._require_output(ref, number)
+            output = self.inner[model].outputs[ref.tensor]
+            position = self.positions[model].get(output.layer)
+            if position is None:
+                return replace(self._outward(model, number, output), place=ref.place)
+            ref = self.models[model].calls[number].inputs[position]
+        return ref
+
+    def _require_output(self, ref: Ref, number: int) -> None:
+        calls, outputs = len(self.models[ref.layer].calls), len(self.inner[ref.layer].outputs)
+        if not 0 <= number < calls:
+            first = self.offsets[ref.layer, ref.listed]
+            raise ConversionError(
+                f"asks for call {ref.call} of model '{ref.layer}', which has {calls} (the first is {first})",
+                place=ref.place,
+                fix="Write the number of a call that the model has.",
+            )
+        if ref.tensor >= outputs:
+            raise ConversionError(
+                f"asks for output {ref.tensor} of model '{ref.layer}', which has {outputs} (the first is 0)",
+                place=ref.place,
+                fix="Write the number of an output that the model has.",
+            )
+
+
+def _call_offsets(network: Network, models: dict[str, Layer]) -> dict[tuple[str, bool], int]:
+    """The number of the first call of each model, by its name and by how references to it are written.
+
+    Keras 2 counts the making of a model as its call 0, so that its first use is call 1; so does Keras 3 where it lists
+    a Functional model's inputs and outputs, but not in tensors, and not for a Sequential. What is in the file decides
+    where it can: a last call whose number is that of the calls cannot count from 0, and a call 0 must.
+    """
+    used: dict[tuple[str, bool], set[int]] = {(name, listed): set() for name in models for listed in (True, False)}
+    for ref in (*network.outputs, *(ref for layer in network.layers for call in layer.calls for ref in call.inputs)):
+        if ref.layer in models:
+            used[ref.layer, ref.listed].add(ref.call)
+    return {key: _first_call(models[key[0]], key[1], numbers) for key, numbers in used.items()}
+
+
+def _first_call(model: Layer, listed: bool, numbers: set[int]) -> int:
+    if 0 in numbers:
+        return 0
+    if len(model.calls) in numbers:
+        return 1
+    return int(listed and model.class_name != "Sequential")

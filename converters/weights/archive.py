@@ -1,0 +1,131 @@
+"""Zip archives of strangers (`.keras`, `.npz`): members are read where they lie, and nothing is ever unpacked to disk.
+
+Refused are members with names that lead out of a folder, two of one name, encrypted ones, those that overlap or reach
+beyond the file, and those that would become much larger than they are stored.
+"""
+
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from types import MappingProxyType
+
+import numpy as np
+
+from converters.errors import WeightFileError
+from converters.weights.weight import Array
+
+__all__ = ["Archive"]
+
+LOCAL_HEADER_BYTES = 30
+LENGTHS_AT = 26
+"""Where a local header holds the lengths of the name and of the extra field that follow it, two bytes each."""
+
+MAX_EXPANSION = 100
+MAX_FREE_EXPANSION_BYTES = 2**26
+"""A compressed member may become 100 times as large as it is stored, or 64 MiB."""
+
+ENCRYPTED = 0x1
+
+WRITE_ANEW = "Write the archive anew, without compression."
+
+
+class Archive:
+    """The members of a zip file, mapped into memory.
+
+    Raises:
+        WeightFileError: if it is no zip archive, or one that cannot be read in good faith.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.file = str(path)
+        try:
+            self._bytes: Array = np.memmap(path, np.uint8, "r")
+            self._zip = zipfile.ZipFile(path)
+        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+            raise WeightFileError(
+                "is not a zip archive, or only a part of one", place=self.file, fix="Give a whole file."
+            ) from error
+        self._starts: dict[str, int] = {}
+        members: dict[str, zipfile.ZipInfo] = {}
+        for info in self._zip.infolist():
+            self._check(info, taken=info.filename in members)
+            members[info.filename] = info
+        self._refuse_overlaps(members)
+        self._members: Mapping[str, zipfile.ZipInfo] = MappingProxyType(members)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the members, in the order of the archive."""
+        return tuple(self._members)
+
+    def size(self, name: str) -> int:
+        """The bytes of a member, decompressed."""
+        return self._members[name].file_size
+
+    def beginning(self, name: str, count: int) -> bytes:
+        """Its first bytes, without the rest of it being decompressed."""
+        if self._members[name].compress_type == zipfile.ZIP_STORED:
+            return bytes(self.data(name)[:count])
+        return self._decompressed(name, count)
+
+    def data(self, name: str) -> Array:
+        """The bytes of a member; those of one that is stored as it is are not read before they are used."""
+        info = self._members[name]
+        if info.compress_type == zipfile.ZIP_STORED:
+            start = self._starts[name]
+            return self._bytes[start : start + info.file_size]
+        data = np.frombuffer(self._decompressed(name, info.file_size), np.uint8)
+        if data.size != info.file_size:
+            raise self._error(name, f"has {data.size} bytes, and is said to have {info.file_size}")
+        return data
+
+    def _decompressed(self, name: str, count: int) -> bytes:
+        try:
+            with self._zip.open(name) as member:
+                return member.read(count)
+        except (
+            zipfile.BadZipFile,
+            zlib.error,
+            OSError,
+            EOFError,
+            ValueError,
+            NotImplementedError,
+            RuntimeError,
+        ) as error:
+            raise self._error(name, f"cannot be decompressed ({error})") from error
+
+    def _check(self, info: zipfile.ZipInfo, *, taken: bool) -> None:
+        name = info.filename
+        parts = PurePosixPath(name.replace("\\", "/")).parts
+        if ".." in parts or parts[:1] == ("/",):
+            raise self._error(name, "has a name that leads out of the archive's folder")
+        if taken:
+            raise self._error(name, "is there twice")
+        if info.flag_bits & ENCRYPTED:
+            raise self._error(name, "is encrypted")
+        if info.file_size > MAX_FREE_EXPANSION_BYTES and info.file_size > MAX_EXPANSION * info.compress_size:
+            raise self._error(
+                name,
+                f"would take {info.file_size} bytes, and {info.compress_size} are in the file: "
+                f"more than {MAX_EXPANSION} times as many",
+            )
+        header = info.header_offset
+        lengths = self._bytes[header + LENGTHS_AT : header + LOCAL_HEADER_BYTES]
+        start = header + LOCAL_HEADER_BYTES + int(lengths.view("<u2").sum()) if lengths.size == 4 else -1
+        stored = info.compress_type == zipfile.ZIP_STORED
+        if header < 0 or start < 0 or start + info.compress_size > self._bytes.size:
+            raise self._error(name, "reaches beyond the end of the file")
+        if stored and info.compress_size != info.file_size:
+            raise self._error(name, f"is stored in {info.compress_size} bytes, and is said to have {info.file_size}")
+        self._starts[name] = start
+
+    def _refuse_overlaps(self, members: Mapping[str, zipfile.ZipInfo]) -> None:
+        end = 0
+        for name, info in sorted(members.items(), key=lambda item: item[1].header_offset):
+            if info.header_offset < end:
+                raise self._error(name, "overlaps the member before it")
+            end = self._starts[name] + info.compress_size
+
+    def _error(self, name: str, problem: str) -> WeightFileError:
+        return WeightFileError(problem, place=f"{self.file}, member '{name}'", fix=WRITE_ANEW)

@@ -1,0 +1,207 @@
+"""HDF5 files of strangers: opened for reading, walked without leaving the file, arrays checked before they are read.
+
+Refused are links, datasets whose data lie in other files, datasets that were declared and never written (HDF5 reads
+them as zeros), and those that would take much more memory than the file gives reason for. h5py is imported when a file
+is opened.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+from io import RawIOBase
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ml_dtypes
+import numpy as np
+
+from converters.errors import WeightFileError
+from converters.weights.weight import Array, Weight
+
+if TYPE_CHECKING:
+    import h5py
+
+__all__ = ["address", "children", "dataset_weight", "find", "open_hdf5", "text_attribute", "texts_attribute"]
+
+MAX_EXPANSION = 100
+"""How many times larger than stored a compressed array may become."""
+
+MAX_FREE_EXPANSION_BYTES = 2**26
+"""An array that is no larger than this is read however well it was compressed."""
+
+WHOLE = "Give a whole file."
+WRITE_ANEW = "Save the weights anew, as Keras does it: each array whole, in this one file."
+
+
+def open_hdf5(source: Path | RawIOBase, file: str) -> "h5py.File":
+    """An HDF5 file, open for reading until nothing refers to it; `file` is named in errors.
+
+    Raises:
+        WeightFileError: if it is no HDF5 file, or only a part of one.
+    """
+    import h5py
+
+    try:
+        return h5py.File(source, "r")
+    except (OSError, RuntimeError, ValueError) as error:
+        raise WeightFileError("is not an HDF5 file, or only a part of one", place=file, fix=WHOLE) from error
+
+
+def children(group: "h5py.Group", file: str) -> Iterator[tuple[str, Any]]:
+    """The groups and datasets in a group, with their names in it; numbers in names count as numbers.
+
+    Raises:
+        WeightFileError: if one of them is a link to elsewhere, or cannot be read.
+    """
+    names = _guarded(lambda: list(group), file, str(group.name))
+    for name in sorted(map(_text, names), key=_natural):  # h5py gives bytes for what is no UTF-8
+        found = find(group, name, file)
+        if found is None:
+            raise WeightFileError(
+                "is listed in its group, and is not there", place=_place(file, f"{group.name}/{name}"), fix=WHOLE
+            )
+        yield name, found
+
+
+def address(group: "h5py.Group", file: str) -> int:
+    """Where a group lies in its file: two ways to one group lead to one address."""
+    import h5py
+
+    return int(_guarded(lambda: h5py.h5o.get_info(group.id).addr, file, str(group.name)))
+
+
+def find(group: "h5py.Group", path: str, file: str) -> Any:
+    """The group or dataset at a path below a group, None if there is none.
+
+    Raises:
+        WeightFileError: if the way there leads over a link, or is damaged.
+    """
+    import h5py
+
+    found: Any = group
+    for name in path.split("/"):
+        if not isinstance(found, h5py.Group) or not name:
+            return None
+        place = f"{str(found.name).rstrip('/')}/{name}"
+        link = _guarded(partial(found.get, name, getlink=True, getclass=True), file, place)
+        if link is None:
+            return None
+        if link is not h5py.HardLink:
+            raise WeightFileError(
+                f"is a link ({link.__name__}), which is not followed", place=_place(file, place), fix=WRITE_ANEW
+            )
+        found = _guarded(partial(found.__getitem__, name), file, place)
+    return found
+
+
+def texts_attribute(group: "h5py.Group", name: str, file: str) -> list[str] | None:
+    """A list of texts in an attribute, None if it is not there.
+
+    Keras cuts a list of more than 64 KiB into pieces `name0`, `name1`, ...
+    """
+    whole = _texts(group, name, file)
+    if whole is not None:
+        return whole
+    pieces: list[str] = []
+    number = 0
+    while (piece := _texts(group, f"{name}{number}", file)) is not None:
+        pieces += piece
+        number += 1
+    return pieces if number else None
+
+
+def text_attribute(group: "h5py.Group", name: str, file: str) -> str | None:
+    """A text in an attribute, None if it is not there."""
+    texts = _texts(group, name, file)
+    return texts[0] if texts else None
+
+
+def dataset_weight(dataset: "h5py.Dataset", file: str) -> Weight:
+    """A dataset as a weight named by its path in the file, its axes as they are stored.
+
+    Raises:
+        WeightFileError: if it is no array of numbers that lies whole in this file.
+    """
+    name = str(dataset.name).lstrip("/")
+    place = _place(file, name)
+    dtype, as_stored = _guarded(lambda: _dtypes(dataset), file, name)
+    if dtype is None:
+        raise WeightFileError(f"is of type {as_stored}, which is no array of numbers", place=place, fix=WRITE_ANEW)
+    problem = _guarded(lambda: _missing_data(dataset), file, name)
+    if problem is not None:
+        raise WeightFileError(problem, place=place, fix=WRITE_ANEW)
+
+    def read() -> Array:
+        values: Array = _guarded(lambda: np.asarray(dataset[()]), file, name)
+        return values.view(dtype) if values.dtype != dtype else values
+
+    return Weight(name, tuple(map(int, dataset.shape)), dtype, read, file)
+
+
+def _dtypes(dataset: Any) -> tuple[np.dtype[Any] | None, Any]:
+    """The type of the values, None if they are no numbers, and what HDF5 says of it."""
+    if dataset.shape is None:
+        return None, "Empty"
+    stored = dataset.dtype
+    if dataset.attrs.get("dtype") == "bfloat16" and stored.itemsize == 2:  # so Keras marks it
+        return np.dtype(ml_dtypes.bfloat16), stored
+    return (stored.newbyteorder("=") if stored.kind in "fiub" else None), stored
+
+
+def _missing_data(dataset: Any) -> str | None:
+    """Why the data cannot be read in good faith, or None."""
+    import h5py
+
+    if dataset.is_virtual:
+        return "is a virtual dataset, put together from other files"
+    if dataset.external:
+        return f"keeps its data in another file, '{dataset.external[0][0]}'"
+    shape = tuple(map(int, dataset.shape))
+    size, stored = prod(shape) * dataset.dtype.itemsize, dataset.id.get_storage_size()
+    if size == 0:
+        return None
+    if stored == 0:
+        return f"has the shape {shape} but no data"
+    if stored > _file_size(dataset.file):
+        return f"is said to have {stored} bytes of data, more than the file"
+    if dataset.id.get_create_plist().get_layout() != h5py.h5d.CHUNKED:
+        return None if stored >= size else f"has {stored} bytes of data, and its shape {shape} needs {size}"
+    if size > MAX_FREE_EXPANSION_BYTES and size > MAX_EXPANSION * stored:
+        return f"would take {size} bytes, and {stored} are in the file: more than {MAX_EXPANSION} times as many"
+    chunks = prod(-(-axis // chunk) for axis, chunk in zip(shape, dataset.chunks, strict=True))
+    written = dataset.id.get_num_chunks()
+    return None if written == chunks else f"has {written} of its {chunks} chunks of data"
+
+
+def _file_size(file: Any) -> int:
+    return int(file.id.get_filesize())
+
+
+def _texts(group: Any, name: str, file: str) -> list[str] | None:
+    values = _guarded(lambda: group.attrs.get(name), file, f"{group.name}@{name}")
+    if values is None:
+        return None
+    return [_text(value) for value in np.atleast_1d(np.asarray(values, dtype=object)).ravel()]
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _natural(name: str) -> tuple[str, int]:
+    """Sorts `conv2d_2` before `conv2d_10`, and `2` before `10`."""
+    stem = name.rstrip("0123456789")
+    return stem, int(name[len(stem) :] or 0) if len(name) < 64 else 0
+
+
+def _guarded(read: Any, file: str, name: str) -> Any:
+    """What `read` gives; what HDF5 finds wrong with the file on the way is a WeightFileError."""
+    try:
+        return read()
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, MemoryError) as error:
+        first_line = (str(error).splitlines() or [type(error).__name__])[0]
+        raise WeightFileError(f"cannot be read ({first_line})", place=_place(file, name), fix=WHOLE) from error
+
+
+def _place(file: str, name: str) -> str:
+    return f"{file}, tensor '{name.lstrip('/')}'"

@@ -1,0 +1,118 @@
+"""The layout in which Keras 2 stores weights, and Keras 3 those of `model.save("x.h5")`: a group for each layer.
+
+The root, or its group `model_weights`, lists its layers in `layer_names`; each layer's group lists its variables in
+`weight_names`, as in `conv_a/kernel:0`. A model that is a layer has one group for the variables of all its layers.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from converters.errors import WeightFileError
+from converters.weights.hdf5 import dataset_weight, find, texts_attribute
+from converters.weights.keras_names import KERAS_VARIABLES, NamedVariable, NetworkLayer, match_by_order
+from converters.weights.weight import Weight
+
+if TYPE_CHECKING:
+    import h5py
+
+__all__ = ["holds_keras2_layout", "keras2_names", "read_keras2_layout"]
+
+MODEL_WEIGHTS = "model_weights"
+LAYER_NAMES = "layer_names"
+WEIGHT_NAMES = "weight_names"
+
+TENSOR_NUMBER = re.compile(r":\d+$")
+"""TensorFlow's number of an output, behind the names of Keras 2."""
+
+
+def keras2_names(network: Iterable[NetworkLayer]) -> dict[str, str]:
+    """Our name -> what Keras 2 calls it in such a file (`conv_a/kernel:0`), for all parameters of a network."""
+    return {
+        f"{layer.name}.{variable.parameter}": f"{layer.name.rpartition('.')[2]}/{variable.names[0]}:0"
+        for layer in network
+        for variable in KERAS_VARIABLES.get(layer.class_name, ())
+    }
+
+
+def holds_keras2_layout(root: "h5py.File", file: str) -> bool:
+    """Whether the file lists its layers as this layout does."""
+    return texts_attribute(_weights_group(root, file), LAYER_NAMES, file) is not None
+
+
+def read_keras2_layout(
+    root: "h5py.File", stated: Sequence[NetworkLayer], network: Sequence[NetworkLayer], file: str
+) -> list[NamedVariable]:
+    """The variables of the file, named by its layers.
+
+    Args:
+        stated: the layers of the network that the file says it holds the weights of.
+        network: the layers of the network that the weights are for.
+
+    Raises:
+        WeightFileError: if a variable that is listed is not there, or is no array that can be read.
+    """
+    group = _weights_group(root, file)
+    known = {layer.name: layer for layer in (*network, *stated)}
+    variables: list[NamedVariable] = []
+    for layer_name in texts_attribute(group, LAYER_NAMES, file) or ():
+        layer_group = find(group, layer_name, file)
+        entries = texts_attribute(layer_group, WEIGHT_NAMES, file) if layer_group is not None else None
+        if entries is None:
+            raise _missing(f"layer '{layer_name}'", "list of its weights", file)
+        for entry, (layer, variable) in zip(entries, _resolved(layer_name, entries, known), strict=True):
+            class_name = known[layer].class_name if layer in known else ""
+            variables.append(NamedVariable(layer, class_name, variable, _weight(layer_group, entry, file)))
+    return match_by_order(variables, network, file)
+
+
+def _weights_group(root: "h5py.File", file: str) -> "h5py.Group":
+    nested = find(root, MODEL_WEIGHTS, file)
+    return root if nested is None else nested
+
+
+def _weight(group: "h5py.Group", entry: str, file: str) -> Weight:
+    import h5py
+
+    dataset = find(group, entry, file)
+    if not isinstance(dataset, h5py.Dataset):
+        raise _missing(f"weight '{entry}' of layer '{str(group.name).rpartition('/')[2]}'", "data", file)
+    return replace(dataset_weight(dataset, file), name=entry)
+
+
+def _missing(whose: str, what: str, file: str) -> WeightFileError:
+    return WeightFileError(f"lists the {whose}, and has no {what}", place=file, fix="Give a whole file.")
+
+
+def _resolved(group: str, entries: Sequence[str], known: Mapping[str, NetworkLayer]) -> list[tuple[str, str]]:
+    """The layer and the variable of each entry of a group, which stands for a layer or for a model that is one."""
+    paths = [TENSOR_NUMBER.sub("", entry) for entry in entries]
+    own = [path.removeprefix(f"{group}/") for path in paths]
+    if group in known:
+        # Layers that were renamed keep their old name in those of their variables: then the last part counts.
+        return [
+            (group, rest if rest != path else path.rpartition("/")[2]) for path, rest in zip(paths, own, strict=True)
+        ]
+    inner = [name for name in known if name.startswith(f"{group}.")]
+    if inner:
+        return [_inner_variable(group, path, inner) for path in own]
+    one_layer = len({path.rpartition("/")[0] for path in paths}) == 1
+    return [(group, path.rpartition("/")[2]) if one_layer else _split(group, path.split("/"), -1) for path in own]
+
+
+def _inner_variable(group: str, path: str, inner: Sequence[str]) -> tuple[str, str]:
+    """The layer within a model that a path belongs to: the longest beginning that is the end of one layer's name."""
+    parts = path.split("/")
+    for end in range(len(parts) - 1, 0, -1):
+        for separator in ("/", "."):
+            beginning = separator.join(parts[:end])
+            exact = f"{group}.{beginning}"
+            ends = [exact] if exact in inner else [name for name in inner if name.endswith(f".{beginning}")]
+            if len(ends) == 1:
+                return ends[0], "/".join(parts[end:])
+    return _split(group, parts, -1)
+
+
+def _split(group: str, parts: Sequence[str], at: int) -> tuple[str, str]:
+    return ".".join([group, *parts[:at]]), "/".join(parts[at:])

@@ -1,0 +1,175 @@
+"""The layout in which Keras 3 stores weights (`.weights.h5`, and inside `.keras`): `layers/conv2d_1/vars/0`.
+
+A layer's group is named after its class, with a number from the second of the class on; its variables are numbered in
+the order of their making. Since Keras 3.5 the group `vars` says the layer's name; TensorFlow 2.12 to 2.15 write
+`_layer_checkpoint_dependencies` in the place of `layers`.
+"""
+
+import pathlib
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import ml_dtypes
+
+from converters.errors import WeightFileError
+from converters.weights.hdf5 import address, children, dataset_weight, text_attribute
+from converters.weights.keras_names import KERAS_VARIABLES, NamedVariable, NetworkLayer, match_by_order, snake_case
+from converters.weights.weight import Weight
+
+if TYPE_CHECKING:
+    import h5py
+
+__all__ = ["read_keras3_layout", "write_keras3_layout"]
+
+VARIABLES = "vars"
+LISTS_OF_LAYERS = frozenset({"layers", "_layer_checkpoint_dependencies"})
+NO_LAYERS = frozenset({"optimizer"})
+"""Groups at the root that hold no weights of layers."""
+
+MAX_DEPTH = 64
+"""Groups within groups; a model within a model takes two."""
+
+CLASSES = {snake_case(class_name): class_name for class_name in KERAS_VARIABLES}
+"""Keras 3's spelling of a class in paths -> the class."""
+
+Path = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Variables:
+    """A group of variables: the path of what they belong to, its name if the file says it, the arrays by number."""
+
+    path: Path
+    name: str | None
+    weights: tuple[Weight, ...]
+
+
+def read_keras3_layout(
+    root: "h5py.File", stated: Mapping[str, NetworkLayer], network: Sequence[NetworkLayer], file: str
+) -> list[NamedVariable]:
+    """The variables of the file, named by its layers.
+
+    Args:
+        stated: the layers that the file's own configuration lists, by their path in the file; they give the names
+            where the groups lack them.
+        network: the layers of the network that the weights are for.
+
+    Raises:
+        WeightFileError: if an array cannot be read, or the groups are nested without end.
+    """
+    groups = list(_groups(root, (), set(), file))
+    names = {_owner(group.path)[0]: group.name for group in groups if group.name and not _owner(group.path)[1]}
+    by_name = {layer.name: layer for layer in network}
+    variables: list[NamedVariable] = []
+    for group in groups:
+        owner, part = _owner(group.path)
+        layer = stated.get("/".join(owner))
+        name = layer.name if layer is not None else _layer_name(owner, names)
+        kind = re.sub(r"_\d+$", "", owner[-1]) if owner else ""
+        class_name = layer.class_name if layer is not None else CLASSES.get(kind, "")
+        expected = layer if layer is not None else by_name.get(name)
+        variables += [
+            NamedVariable(name, class_name or kind, variable, weight)
+            for variable, weight in zip(_names(group, part, class_name, expected), group.weights, strict=True)
+        ]
+    return match_by_order(variables, network, file)
+
+
+def _groups(group: "h5py.Group", path: Path, seen: set[int], file: str) -> Iterator[_Variables]:
+    """The groups of variables below a group, in the order of their numbers."""
+    import h5py
+
+    place = address(group, file)
+    if len(path) > MAX_DEPTH or place in seen:
+        raise WeightFileError(
+            "its groups are nested without end", place=file, fix="Give a file written by Keras' save_weights."
+        )
+    seen.add(place)
+    for name, child in children(group, file):
+        if not isinstance(child, h5py.Group) or (not path and name in NO_LAYERS):
+            continue
+        if name != VARIABLES:
+            yield from _groups(child, (*path, name), seen, file)
+        else:
+            weights = tuple(
+                dataset_weight(x, file) for _name, x in children(child, file) if isinstance(x, h5py.Dataset)
+            )
+            yield _Variables(path, text_attribute(child, "name", file), weights)
+
+
+def _owner(path: Path) -> tuple[Path, Path]:
+    """The part of a path that leads to a layer, over the models it lies in, and the part within that layer."""
+    end = 0
+    while end + 1 < len(path) and path[end] in LISTS_OF_LAYERS:
+        end += 2
+    return tuple("layers" if part in LISTS_OF_LAYERS else part for part in path[:end]), path[end:]
+
+
+def _layer_name(owner: Path, names: Mapping[Path, str | None]) -> str:
+    """Its name after those of the models it lies in; where the file says none, the last part of its path."""
+    levels = [owner[: end + 2] for end in range(0, len(owner), 2)]
+    return ".".join(names.get(level) or level[-1] for level in levels)
+
+
+def _names(group: _Variables, part: Path, class_name: str, expected: NetworkLayer | None) -> list[str]:
+    """What the variables of a group are called in Keras; their numbers, if that cannot be told.
+
+    A layer may lack some of the variables of its class (a bias, a scale), so that a number alone does not name one.
+    """
+    count = len(group.weights)
+    of_class = tuple(variable.names[0] for variable in KERAS_VARIABLES.get(class_name, ()))
+    of_layer = expected.variables if expected is not None else ()
+    if not part:
+        for names in (of_class, of_layer):
+            if len(names) == count:
+                return list(names)
+        if "bias" in of_class and of_class.index("bias") == count:
+            return list(of_class[:count])
+    return ["/".join((*part, weight.name.rpartition("/")[2])) for weight in group.weights]
+
+
+def write_keras3_layout(path: pathlib.Path, weights: Mapping[str, Weight], network: Sequence[NetworkLayer]) -> None:
+    """Write the weights of a network whose models within models were written out, so that it is one list of layers.
+
+    Raises:
+        WeightFileError: if a weight has no place in the layers of the network, or a layer lacks one.
+    """
+    import h5py
+
+    left = dict(weights)
+    counts: Counter[str] = Counter()
+    with h5py.File(path, "w") as file:
+        for layer in network:
+            kind = snake_case(layer.class_name)
+            number, counts[kind] = counts[kind], counts[kind] + 1
+            group = file.create_group(f"layers/{kind}_{number}/vars" if number else f"layers/{kind}/vars")
+            group.attrs["name"] = layer.name
+            known = {variable.names[0]: variable for variable in KERAS_VARIABLES.get(layer.class_name, ())}
+            for index, variable in enumerate(layer.variables):
+                name = f"{layer.name}.{known[variable].parameter}"
+                if name not in left:
+                    raise WeightFileError(
+                        f"the weights lack '{name}'",
+                        place=f"layer '{layer.name}'",
+                        fix="Give all weights of the network.",
+                    )
+                _write_variable(group, str(index), left.pop(name), layer)
+    for name, weight in left.items():
+        raise WeightFileError(
+            f"no layer of the network has a variable of Keras that '{name}' is",
+            place=weight.place,
+            fix="Write the weights of a network that was converted from Keras.",
+        )
+
+
+def _write_variable(group: "h5py.Group", index: str, weight: Weight, layer: NetworkLayer) -> None:
+    axes = layer.axes.get(weight.name)
+    values = weight.read() if axes is None else axes.order.to_keras(weight.read(), axes.keras_shape)
+    if weight.dtype == ml_dtypes.bfloat16:
+        # Keras 3 stores the bits and says so.
+        group.create_dataset(index, data=values).attrs["dtype"] = "bfloat16"
+    else:
+        group.create_dataset(index, data=values)

@@ -1,0 +1,202 @@
+"""A converted model run on random input, and compared with Keras where Keras is installed and can load the network."""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx.reference
+import onnx_ir as ir
+
+from converters.keras_archive import ARCHIVE_SUFFIX, archived_config
+from converters.weights.keras_names import KERAS_VARIABLES, NOT_WEIGHTS, NetworkLayer, network_layers
+from onnxgrid.errors import WorkFailed
+
+__all__ = ["CheckReport", "check_model"]
+
+Array = npt.NDArray[Any]
+
+BATCH = 2
+
+OPEN_SIZE = 64
+"""What stands for a spatial size that the network leaves open: divisible by what most networks halve."""
+
+TOLERANCE = 1e-4
+"""Of the largest output: rounding adds up over some hundred layers."""
+
+ORT_MAX_OPSET = 21
+"""The newest opset that ONNX Runtime 1.19 knows."""
+
+KERAS_ERRORS = (AttributeError, ImportError, KeyError, NotImplementedError, RuntimeError, TypeError, ValueError)
+"""What Keras raises for a network that it cannot load."""
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """What a check found.
+
+    Args:
+        runtime: what ran the model.
+        difference: the largest difference from Keras, relative to its largest output; None if nothing was compared.
+        reason: why nothing was compared; empty if something was.
+    """
+
+    runtime: str
+    difference: float | None
+    reason: str
+
+    def lines(self) -> list[str]:
+        """What a person reads."""
+        compared = f"not compared with Keras: {self.reason}"
+        if self.difference is not None:
+            compared = f"equals Keras to {self.difference:.1e} of the largest output"
+        return [f"check: runs in {self.runtime}", f"check: {compared}"]
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it, for a machine."""
+        return {"runtime": self.runtime, "difference": self.difference, "reason": self.reason or None}
+
+
+def check_model(model: ir.Model, network: Path | None, *, channels_last: bool, seed: int = 0) -> CheckReport:
+    """What a model gives on random input, compared with Keras' own network under the same weights.
+
+    Args:
+        network: the file that the model was converted from; None if Keras cannot read it again.
+        channels_last: whether the model's inputs and outputs are.
+
+    Raises:
+        WorkFailed: if the model gives numbers that are not finite, or others than Keras.
+    """
+    keras_model = _load(network) if network is not None else "the network came from the standard input"
+    declared = None if isinstance(keras_model, str) else [tuple(x.shape) for x in keras_model.inputs]
+    random = np.random.default_rng(seed)
+    feeds = {
+        str(value.name): random.standard_normal(_sizes(value, keras_shape, channels_last)).astype(np.float32)
+        for value, keras_shape in zip(model.graph.inputs, declared or [()] * len(model.graph.inputs), strict=True)
+    }
+    runtime, outputs = _run(model, feeds)
+    for value, output in zip(model.graph.outputs, outputs, strict=True):
+        if not np.isfinite(output).all():
+            raise WorkFailed(
+                f"the check failed: output '{value.name}' holds numbers that are not finite",
+                fix="Check the weights; with untrained ones, another --seed may do.",
+            )
+    if isinstance(keras_model, str):
+        return CheckReport(runtime, None, keras_model)
+    reason = _put_weights(model, keras_model)
+    inputs = [x if channels_last or x.ndim < 3 else np.moveaxis(x, 1, -1) for x in feeds.values()]
+    if reason or any(
+        x.shape[1:] != _filled(want.shape[1:]) for x, want in zip(inputs, keras_model.inputs, strict=True)
+    ):
+        return CheckReport(runtime, None, reason or "the input's shape is not that of the file")
+    wanted = keras_model(inputs if len(inputs) > 1 else inputs[0], training=False)
+    wanted = [_as_numpy(y) for y in (wanted if isinstance(wanted, list | tuple) else [wanted])]
+    difference = max(_difference(y, want) for y, want in zip(outputs, wanted, strict=True))
+    if difference > TOLERANCE:
+        raise WorkFailed(
+            f"the check failed: the model differs from Keras by {difference:.1e} of the largest output",
+            fix="Please report it with the network's JSON: a converted network should equal Keras to 1e-5.",
+        )
+    return CheckReport(runtime, difference, "")
+
+
+def _sizes(value: ir.Value, keras_shape: tuple[int | None, ...], channels_last: bool) -> tuple[int, ...]:
+    """The sizes of an input; those that it leaves open are Keras' where Keras has them."""
+    assert value.shape is not None
+    moved = keras_shape if channels_last or len(keras_shape) < 3 else (None, keras_shape[-1], *keras_shape[1:-1])
+    likely = _filled(moved[1:]) if len(moved) == value.shape.rank() else (OPEN_SIZE,) * (value.shape.rank() - 1)
+    sizes = (size if isinstance(size, int) else other for size, other in zip(value.shape[1:], likely, strict=True))
+    return (BATCH, *sizes)
+
+
+def _filled(shape: Any) -> tuple[int, ...]:
+    return tuple(OPEN_SIZE if size is None else size for size in shape)
+
+
+def _run(model: ir.Model, feeds: Mapping[str, Array]) -> tuple[str, list[Array]]:
+    proto = ir.to_proto(model)
+    opset = model.graph.opset_imports[""]
+    if find_spec("onnxruntime") is not None and opset <= ORT_MAX_OPSET:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        session = onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        return f"ONNX Runtime {onnxruntime.__version__}", session.run(None, dict(feeds))
+    outputs = onnx.reference.ReferenceEvaluator(proto).run(None, dict(feeds))
+    return f"the reference of onnx {onnx.__version__}", list(outputs)
+
+
+def _load(network: Path) -> Any:
+    """Keras' model of the network, or the reason why there is none."""
+    if find_spec("keras") is None:
+        return "Keras is not installed"
+    if find_spec("torch") is not None:
+        os.environ.setdefault("KERAS_BACKEND", "torch")
+    archived = network.suffix.lower() == ARCHIVE_SUFFIX
+    text = archived_config(network) if archived else network.read_text(encoding="utf-8-sig")
+    try:
+        import keras  # type: ignore[import-untyped,unused-ignore]
+
+        loaded = keras.models.model_from_json(text)
+    except KERAS_ERRORS as error:
+        first = str(error).strip().partition("\n")[0]
+        return f"it cannot load the network ({first or type(error).__name__})"
+    return loaded if isinstance(loaded, keras.Model) else "it cannot load the network (which is no model of Keras')"
+
+
+def _put_weights(model: ir.Model, keras_model: Any) -> str:
+    """Change the Keras model's variables to the model's values; why that cannot be done, or ""."""
+    layers = {layer.name: layer for layer in network_layers(model)}
+    for name, keras_layer in _keras_layers(keras_model, ""):
+        for variable in keras_layer.weights:
+            if variable.name in NOT_WEIGHTS:
+                continue
+            values = _values(model, layers.get(name), variable.name)
+            if values is None or values.shape != tuple(variable.shape):
+                return f"its variable '{name}/{variable.name}' has no counterpart in the model"
+            variable.assign(values)
+    return ""
+
+
+def _keras_layers(keras_model: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    for layer in keras_model.layers:
+        if hasattr(layer, "layers"):
+            yield from _keras_layers(layer, f"{prefix}{layer.name}.")
+        else:
+            yield f"{prefix}{layer.name}", layer
+
+
+def _values(model: ir.Model, layer: NetworkLayer | None, variable: str) -> Array | None:
+    if layer is None:
+        return None
+    variable = re.sub(r"_[0-9]+$", "", variable)  # Keras counts those that a layer gives no name
+    known = next((v for v in KERAS_VARIABLES.get(layer.class_name, ()) if variable in v.names), None)
+    name = f"{layer.name}.{known.parameter}" if known is not None else ""
+    value = model.graph.initializers.get(name)
+    if value is None or value.const_value is None:
+        return None
+    array = value.const_value.numpy()
+    return layer.axes[name].order.to_keras(array, layer.axes[name].keras_shape) if name in layer.axes else array
+
+
+def _as_numpy(tensor: Any) -> Array:
+    return np.asarray(tensor.detach() if hasattr(tensor, "detach") else tensor)
+
+
+def _difference(output: Array, want: Array) -> float:
+    """The largest difference relative to the largest value, whichever of the two layouts the output has."""
+    if output.ndim > 2 and output.shape != want.shape:
+        output = np.moveaxis(output, 1, -1)
+    if output.shape != want.shape:
+        return float("inf")
+    closest = np.abs(output - want).max()
+    if output.ndim > 2:
+        moved = np.moveaxis(output, 1, -1)
+        closest = min(closest, np.abs(moved - want).max()) if moved.shape == want.shape else closest
+    return float(closest / max(np.abs(want).max(), np.finfo(np.float32).tiny))

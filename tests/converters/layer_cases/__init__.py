@@ -1,0 +1,27 @@
+"""Cases of every layer and option: one table per family. Who adds a layer adds a case."""
+
+from tests.converters.layer_cases import (
+    activation,
+    applications,
+    convolution,
+    core,
+    merge,
+    normalization,
+    pooling,
+    reshape,
+)
+from tests.converters.layer_cases.case import Case
+
+__all__ = ["CASES", "Case", "flat"]
+
+CASES: dict[str, dict[str, Case]] = {
+    class_name: cases
+    for family in (core, convolution, pooling, normalization, activation, merge, reshape, applications)
+    for class_name, cases in family.CASES.items()
+}
+"""Class name -> the fact under test -> case."""
+
+
+def flat() -> dict[str, Case]:
+    """Every case, by class and fact."""
+    return {f"{name}: {fact}": case for name, cases in CASES.items() for fact, case in cases.items()}

@@ -1,0 +1,68 @@
+"""The nodes that layers become: those that a person would draw, and no Transpose that the next one takes back."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from keras import layers as kl
+
+from tests.converters.keras_oracle import convert_keras, functional
+from tests.converters.layer_cases.case import IMAGE
+
+SEQUENCE = (13, 6)
+
+NODES: dict[str, tuple[list[Any], tuple[int, ...], list[str]]] = {
+    "a separable convolution": ([kl.SeparableConv2D(4, 3)], IMAGE, ["Conv", "Conv"]),
+    "a causal convolution": ([kl.Conv1D(4, 3, padding="causal")], SEQUENCE, ["Conv"]),
+    "channels that stand first in Keras": (
+        [
+            kl.Conv2D(4, 3, data_format="channels_first"),
+            kl.BatchNormalization(axis=1),
+            kl.MaxPooling2D(data_format="channels_first"),
+        ],
+        (3, 8, 11),
+        ["Conv", "BatchNormalization", "MaxPool"],
+    ),
+    "layer normalization of channels": (
+        [kl.LayerNormalization()],
+        IMAGE,
+        ["Transpose", "LayerNormalization", "Transpose"],
+    ),
+    "layer normalization twice": (
+        [kl.LayerNormalization(), kl.LayerNormalization()],
+        IMAGE,
+        ["Transpose", "LayerNormalization", "LayerNormalization", "Transpose"],
+    ),
+    "layer normalization of features": ([kl.LayerNormalization()], (5,), ["LayerNormalization"]),
+    "layer normalization of the sample": ([kl.LayerNormalization([1, 2, 3])], IMAGE, ["LayerNormalization"]),
+    "as many groups as channels": ([kl.GroupNormalization(-1)], IMAGE, ["InstanceNormalization"]),
+    "squeeze and excite": (
+        [kl.GlobalAveragePooling2D(), kl.Reshape((1, 1, 3)), kl.Conv2D(4, 1, activation="relu")],
+        IMAGE,
+        ["GlobalAveragePool", "Flatten", "Reshape", "Conv", "Relu"],
+    ),
+    "a matrix that becomes an image again": (
+        [kl.Reshape((88, 3)), kl.Dense(4)],
+        IMAGE,
+        ["Transpose", "Reshape", "Transpose", "MatMul", "Add"],
+    ),
+    "a permutation and its inverse": (
+        [kl.Permute((2, 1, 3)), kl.Permute((2, 1, 3)), kl.Conv2D(4, 3)],
+        IMAGE,
+        ["Conv"],
+    ),
+    "dropout of channels": ([kl.SpatialDropout2D(0.5)], IMAGE, ["Dropout"]),
+    "layers that pass on their input": (
+        [kl.Identity(), kl.GaussianNoise(0.1), kl.Activation("linear"), kl.ReLU()],
+        IMAGE,
+        ["Relu"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("layers", "shape", "op_types"), NODES.values(), ids=NODES)
+def test_a_layer_becomes_the_nodes_that_a_person_would_draw(
+    layers: list[Any], shape: tuple[int, ...], op_types: list[str], tmp_path: Path
+) -> None:
+    model = convert_keras(functional(layers, shape), tmp_path)
+    assert [node.op_type for node in model.graph] == op_types

@@ -1,0 +1,79 @@
+"""The check of a converted model: that it passes what is right, and does not pass what is wrong."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import onnx_ir as ir
+import pytest
+from keras import layers as kl
+
+import converters
+from onnxgrid.check import check_model
+from onnxgrid.errors import WorkFailed
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> Path:
+    inputs = keras.Input((8, 11, 3), name="x")
+    x = kl.DepthwiseConv2D(3, depth_multiplier=2, name="depth")(inputs)
+    x = kl.BatchNormalization(name="norm")(kl.Conv2D(4, 3, padding="same", name="conv")(x))
+    path = tmp_path / "net.json"
+    path.write_text(keras.Model(inputs, kl.Dense(5, name="head")(x)).to_json())
+    return path
+
+
+def test_a_right_model_equals_keras(network: Path) -> None:
+    report = check_model(converters.convert(network), network, channels_last=False)
+    assert report.reason == ""
+    assert report.difference is not None
+    assert report.difference < 1e-5
+    assert report.lines()[0].startswith("check: runs in ONNX Runtime ")
+    assert report.lines()[1] == f"check: equals Keras to {report.difference:.1e} of the largest output"
+
+
+def set_values(model: ir.Model, name: str, value: float) -> None:
+    initializer = model.graph.initializers[name]
+    assert initializer.const_value is not None
+    values = np.full(initializer.const_value.shape.numpy(), value, np.float32)
+    initializer.const_value = ir.Tensor(values, name=name)
+
+
+def test_numbers_that_are_not_finite_fail(network: Path) -> None:
+    model = converters.convert(network)
+    set_values(model, "head.bias", float("inf"))
+    with pytest.raises(WorkFailed) as error:
+        check_model(model, network, channels_last=False)
+    assert str(error.value) == (
+        "the check failed: output 'head' holds numbers that are not finite\n"
+        "  Check the weights; with untrained ones, another --seed may do."
+    )
+
+
+def test_another_network_fails(network: Path) -> None:
+    model = converters.convert(network)
+    description = json.loads(network.read_text())
+    (conv,) = (layer for layer in description["config"]["layers"] if layer["class_name"] == "Conv2D")
+    conv["config"]["activation"] = "relu"
+    network.write_text(json.dumps(description))
+    with pytest.raises(WorkFailed, match="the check failed: the model differs from Keras by"):
+        check_model(model, network, channels_last=False)
+
+
+NOT_COMPARED: dict[str, tuple[Any, str]] = {
+    "from the standard input": (None, "the network came from the standard input"),
+    "not a network that Keras knows": ([], "it cannot load the network"),
+}
+
+
+@pytest.mark.parametrize(("text", "reason"), NOT_COMPARED.values(), ids=NOT_COMPARED)
+def test_what_is_not_compared_says_why(text: Any, reason: str, network: Path) -> None:
+    model = converters.convert(network)
+    if text is not None:
+        network.write_text(json.dumps(text))
+    report = check_model(model, None if text is None else network, channels_last=False)
+    assert report.difference is None
+    assert report.reason.startswith(reason)
+    assert report.lines()[1].startswith(f"check: not compared with Keras: {reason}")
