@@ -47,4 +47,6 @@ distclean: clean
 	@touch $@
 
 $(VENV_PYTHON):
+	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 12))' || \
+	  { echo "make demo and make test need Python 3.11 (onnxruntime-training has no newer wheel): make PYTHON=..."; exit 1; }
 	@"$(PYTHON)" -m venv .venv

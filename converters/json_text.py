@@ -90,7 +90,20 @@ class _Decoder(json.JSONDecoder):
         super().__init__(parse_constant=_refuse_constant)
         self.source = source
         self.parse_object, self.parse_array = self._object, self._array
+        self.parse_string = self._string
         self.scan_once = json.scanner.py_make_scanner(self)  # type: ignore[attr-defined]
+
+    def _string(self, text: str, end: int, strict: bool) -> tuple[str, int]:
+        value, after = json.decoder.scanstring(text, end, strict)  # type: ignore[attr-defined]
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise JsonError(
+                f"{text[end - 1 : after]} is not text: it holds one half of a surrogate pair",
+                place=self.source.place(end - 1),
+                fix="Write the character itself.",
+            ) from None
+        return value, after
 
     def _object(
         self, text_and_end: tuple[str, int], strict: bool, scan_once: Callable[[str, int], tuple[Any, int]], *_: Any
@@ -159,6 +172,10 @@ def parse_json(text: str, name: str) -> Any:
         raise _syntax_error(error, source) from None
     except _NotANumber as constant:
         raise JsonError(f"{constant} is not JSON", place=source.place(0), fix="Give a JSON object or array.") from None
+    except ValueError as error:  # Python reads integers of at most 4300 digits
+        raise JsonError(
+            f"holds a number that cannot be read ({error})", place=name, fix="Write a smaller number."
+        ) from None
     except RecursionError:
         depth = sys.getrecursionlimit()
         raise JsonError(

@@ -31,6 +31,9 @@ def transplant_files(
     plan = plan_transplant(weights, describe_targets(model), renames)
     if strict:
         _refuse_differences(plan, source, target)
+    for rename in renames:
+        if not any(rename.pattern.search(name) for name in weights):
+            logger.warning("%s: no name matches the rename '%s'", source, rename)
     if plan.targets and not plan.copied:
         logger.warning("%s: nothing to copy into %s: no parameter has the same name and shape in both", source, target)
     written = out is not None and not dry_run

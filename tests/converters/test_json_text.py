@@ -132,3 +132,17 @@ def test_a_file_that_cannot_be_read_says_why(content: bytes | None, message: str
 def test_a_byte_order_mark_is_no_error(tmp_path: Path) -> None:
     (tmp_path / "net.json").write_bytes(b'\xef\xbb\xbf{"a": 1}')
     assert read_json(tmp_path / "net.json") == {"a": 1}
+
+
+def test_half_a_surrogate_pair_is_refused() -> None:
+    with pytest.raises(JsonError) as error:
+        parse_json('{"name":\n "\\ud800c"}', "net.json")
+    assert str(error.value) == (
+        'net.json:2:2: "\\ud800c" is not text: it holds one half of a surrogate pair\n  Write the character itself.'
+    )
+
+
+def test_an_integer_of_thousands_of_digits_is_refused() -> None:
+    with pytest.raises(JsonError) as error:
+        parse_json("[" + "9" * 5000 + "]", "net.json")
+    assert str(error.value).startswith("net.json: holds a number that cannot be read (Exceeds the limit (4300")

@@ -105,7 +105,7 @@ def register_placeholders() -> None:
         )
         node.attributes = [operator]
         _pybind_state.register_gradient_definition(f"::{op_type}", [node])
-        _pybind_state.register_custom_stop_gradient_edges(f"::{op_type}", NO_GRADIENT[op_type])
+        _pybind_state.register_custom_stop_gradient_edges(f"::{op_type}", NO_GRADIENT.get(op_type, set()))
 
 
 def stop_gradients_at_masks(model: ir.Model) -> None:

@@ -1,4 +1,4 @@
-"""Graphs that other tools write: nodes without names, auto_pad, parts that are not used, ops that nobody can differentiate."""
+"""Graphs that other tools write: nodes without names, auto_pad, parts that are not used, ops without a gradient."""
 
 import numpy as np
 import onnx
@@ -24,11 +24,16 @@ PADS = "pads: ints = [1, 1, 1, 1]"
 
 
 def foreign_model(body: str, *, names: tuple[str, ...] = ()) -> ir.Model:
-    """The model of an ONNX text over x (N, 2, 7, 6), with those of `WEIGHTS` that it reads; its nodes get these names, or none."""
+    """The model of an ONNX text over x (N, 2, 7, 6), with those of `WEIGHTS` that it reads.
+
+    Its nodes get these names, the others none.
+    """
     text = f'<ir_version: 9, opset_import: ["" : 17]>\nnet (float[N, 2, 7, 6] x) => (float[N, 2, H, W] y) {{ {body} }}'
     proto = onnx.parser.parse_model(text)
     read = {name for node in proto.graph.node for name in node.input}
-    proto.graph.initializer.extend(onnx.numpy_helper.from_array(WEIGHTS[name], name) for name in WEIGHTS if name in read)
+    proto.graph.initializer.extend(
+        onnx.numpy_helper.from_array(WEIGHTS[name], name) for name in WEIGHTS if name in read
+    )
     for node, name in zip(proto.graph.node, names, strict=False):
         node.name = name
     return ir.from_proto(onnx.shape_inference.infer_shapes(proto))
@@ -40,8 +45,7 @@ BODIES = {
     "SAME_UPPER": 'a = Relu (x) y = Conv <auto_pad: string = "SAME_UPPER", strides: ints = [2, 2]> (a, w, b)',
     "SAME_LOWER": 'a = Conv <auto_pad: string = "SAME_LOWER"> (x, w) '
     'y = Conv <auto_pad: string = "SAME_LOWER", strides: ints = [2, 1]> (a, v)',
-    "Resize": f"a = Conv <{PADS}> (x, w) "
-    'y = Resize <mode: string = "linear"> (a, , scales)',
+    "Resize": f'a = Conv <{PADS}> (x, w) y = Resize <mode: string = "linear"> (a, , scales)',
     "two dropouts": f"a = Conv <{PADS}> (x, w) c = Dropout (a) d = Relu (c) y = Dropout (d)",
     "one weight, used twice": f"a = Conv <{PADS}> (x, w) y = Conv <{PADS}> (a, w)",
     "a branch that ends nowhere": f"y = Conv <{PADS}> (x, w) a = Conv (x, v)",
@@ -152,7 +156,8 @@ REFUSED = {
     ),
     "no weights": (
         model_with(weight=False),
-        'net.onnx: the network has no trainable parameter\n  Set "trainable": true on at least one layer that has weights.',
+        "net.onnx: the network has no trainable parameter\n"
+        '  Set "trainable": true on at least one layer that has weights.',
     ),
 }
 

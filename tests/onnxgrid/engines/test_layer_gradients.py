@@ -61,4 +61,6 @@ def test_the_gradient_of_a_layer_is_that_of_torch(case: Case, tmp_path: Path) ->
     ours, theirs = (engine.gradients.views for engine in engines)
     assert theirs[PROBE].abs().max() > 0
     for name, gradient in theirs.items():
-        torch.testing.assert_close(ours[name], gradient, rtol=1e-3, atol=1e-5, msg=lambda text, name=name: f"{name}: {text}")
+        torch.testing.assert_close(
+            ours[name], gradient, rtol=1e-3, atol=1e-5, msg=lambda text, name=name: f"{name}: {text}"
+        )

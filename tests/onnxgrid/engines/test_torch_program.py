@@ -65,5 +65,3 @@ def test_values_are_let_go_after_their_last_use_but_not_before() -> None:
     program = TorchProgram(model, model.graph.outputs, [], torch.device("cpu"), "net.onnx")
     y, a = program({"x": x})
     assert (y.tolist(), a.tolist()) == ([[5.0, 2.0]], [[1.0, 0.0]])
-
-
