@@ -2,7 +2,7 @@
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV_PYTHON := .venv/bin/python
-PYTEST_FLAGS ?=
+PYTEST_FLAGS ?= -n 2
 
 DEMO_READY := .venv/.installed-train,demo
 TEST_READY := .venv/.installed-train,demo,test,dev
