@@ -2,7 +2,7 @@
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV_PYTHON := .venv/bin/python
-PYTEST_FLAGS ?=
+PYTEST_FLAGS ?= -n 2
 
 DEMO_READY := .venv/.installed-train,demo
 TEST_READY := .venv/.installed-train,demo,test,dev
@@ -47,4 +47,6 @@ distclean: clean
 	@touch $@
 
 $(VENV_PYTHON):
+	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 12))' || \
+	  { echo "make demo and make test need Python 3.11 (onnxruntime-training has no newer wheel): make PYTHON=..."; exit 1; }
 	@"$(PYTHON)" -m venv .venv

@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,23 +16,22 @@ def replacing(path: Path) -> Iterator[Path]:
     The temporary file lies beside `path` (a rename is atomic only within a file system) under a name that starts with a
     dot.
     """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
-    temporary = Path(name)
+    path = path.resolve()  # through a link to the file that it stands for
+    if path.exists() and not path.is_file():
+        yield path  # a device or a pipe takes what is written, and cannot be replaced
+        return
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{path.suffix}")
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         yield temporary
         os.fsync(handle)
-        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes files that only their owner may read
+        if path.exists():
+            os.chmod(temporary, path.stat().st_mode & 0o777)
         os.replace(temporary, path)
         _sync_folder(path.parent)
     finally:
         os.close(handle)
         temporary.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current
 
 
 def _sync_folder(folder: Path) -> None:

@@ -22,6 +22,8 @@ __all__ = [
     "InitializerRole",
     "Role",
     "initializer_roles",
+    "kind_of_name",
+    "layer_of",
 ]
 
 NETWORK_KEY = "onnxgrid.network"
@@ -46,12 +48,18 @@ CONSTANT_POSITIONS = {
     "Clip": (1, 2),
     "DequantizeLinear": (1, 2),
     "Dropout": (1, 2),
+    "Equal": (0, 1),
+    "Greater": (0, 1),
+    "GreaterOrEqual": (0, 1),
+    "Less": (0, 1),
+    "LessOrEqual": (0, 1),
     "OneHot": (1, 2),
     "Pad": (1, 2, 3),
     "QuantizeLinear": (1, 2),
     "Range": (0, 1, 2),
     "Resize": (1, 2, 3),
     "Upsample": (1,),
+    "Where": (0, 1, 2),
 }
 """Op type -> positions of those inputs that steer it and may be floats; integers are constants everywhere."""
 
@@ -93,18 +101,29 @@ def initializer_roles(model: ir.Model) -> dict[str, InitializerRole]:
     return {name: _role(name, value) for name, value in model.graph.initializers.items()}
 
 
+def layer_of(name: str) -> str:
+    """The layer in `<layer>.<parameter>`; a name without a dot is its own layer."""
+    return name.rpartition(".")[0] or name
+
+
+def kind_of_name(name: str) -> Role:
+    """What a weight is by its name alone, as in a file that holds weights without a graph."""
+    return Role.STATISTIC if name.endswith(STATISTIC_NAMES) else Role.PARAMETER
+
+
 def _role(name: str, value: ir.Value) -> InitializerRole:
     consumers = [node for node, _position in value.uses()]
     kind = _kind(name, value)
     named = [node.metadata_props[LAYER_KEY] for node in consumers if LAYER_KEY in node.metadata_props]
-    layer = named[0] if named else name.rpartition(".")[0] or name
+    layer = named[0] if named else layer_of(name)
     frozen = _is_fixed(name, value) or any(node.metadata_props.get(TRAINABLE_KEY) == "false" for node in consumers)
     return InitializerRole(kind, layer, trainable=kind is not Role.CONSTANT and not frozen)
 
 
 def _kind(name: str, value: ir.Value) -> Role:
     dtype = value.dtype if value.const_value is None else value.const_value.dtype
-    if dtype not in FLOATS:
+    shape = value.shape if value.const_value is None else value.const_value.shape
+    if dtype not in FLOATS or (shape is not None and len(shape) == 0):  # a number in a formula has no axis
         return Role.CONSTANT
     if _is_fixed(name, value):
         return Role.STATISTIC if name.endswith(STATISTIC_NAMES) else Role.CONSTANT

@@ -16,6 +16,8 @@ from converters.roles import (
     InitializerRole,
     Role,
     initializer_roles,
+    kind_of_name,
+    layer_of,
 )
 from converters.weights import Weight, read_weights
 from converters.weights.onnx import initializer_tensor, open_onnx
@@ -50,9 +52,6 @@ ACTIVATION_OPERATORS = frozenset(
 
 FLOAT_NAMES = {ir.DataType.FLOAT: "float32", ir.DataType.DOUBLE: "float64"}
 """Types that ONNX calls otherwise than NumPy; weight files say them in NumPy's words."""
-
-STATISTIC_NAMES = (".running_mean", ".running_var")
-"""How statistics are recognised in a file that holds weights without a graph."""
 
 
 @dataclass(frozen=True)
@@ -174,7 +173,7 @@ def inspect_model(path: Path | str) -> ModelSummary:
         return summarize_model(open_onnx(path), str(path))
     layers: dict[str, list[TensorSummary]] = {}
     for weight in read_weights(path).values():
-        layers.setdefault(weight.name.rpartition(".")[0] or weight.name, []).append(_tensor_of_weight(weight))
+        layers.setdefault(layer_of(weight.name), []).append(_tensor_of_weight(weight))
     return ModelSummary(
         file=str(path),
         name=None,
@@ -188,7 +187,7 @@ def inspect_model(path: Path | str) -> ModelSummary:
 
 
 def _tensor_of_weight(weight: Weight) -> TensorSummary:
-    kind = Role.STATISTIC if weight.name.endswith(STATISTIC_NAMES) else Role.PARAMETER
+    kind = kind_of_name(weight.name)
     size = math.prod(weight.shape) * weight.dtype.itemsize
     return TensorSummary(weight.name, kind.value, str(weight.dtype), weight.shape, size)
 

@@ -61,8 +61,8 @@ class Loss(ABC):
     """A scalar function of outputs and targets, averaged over the batch."""
 
     target_kind = TargetKind.VALUES
-    has_accuracy = True
-    """Whether right and wrong outputs can be counted; a regression has none."""
+    threshold: float | None = None
+    """From which output on a single channel counts as positive; None for a loss without right and wrong."""
 
     @abstractmethod
     def in_onnx(self, write: OpWriter, y: ir.Value, target: ir.Value) -> ir.Value:
@@ -88,6 +88,7 @@ class NegativeLogLikelihood(Loss):
     weight: tuple[float, ...] | None = None
     ignore_index: int | None = None
     target_kind = TargetKind.CLASS_INDICES
+    threshold = 0.5
 
     def in_onnx(self, write: OpWriter, y: ir.Value, target: ir.Value) -> ir.Value:
         ignored = None
@@ -116,8 +117,6 @@ class NegativeLogLikelihood(Loss):
 class MeanSquaredError(Loss):
     """The mean of (y - t)^2 over all elements."""
 
-    has_accuracy = False
-
     def in_onnx(self, write: OpWriter, y: ir.Value, target: ir.Value) -> ir.Value:
         difference = write.op("Sub", y, target)
         return write.op(
@@ -133,6 +132,8 @@ class BinaryCrossEntropyWithLogits(Loss):
     """The mean of softplus(x) - x t, in a form that neither overflows nor loses its gradient; y = sigmoid(x) is never
     computed.
     """
+
+    threshold = 0.0
 
     def in_onnx(self, write: OpWriter, y: ir.Value, target: ir.Value) -> ir.Value:
         magnitude = write.op("Abs", y)
@@ -153,6 +154,8 @@ class BinaryCrossEntropy(Loss):
     Behind a Sigmoid the training graph reads the logits instead: the same value, and a gradient where float32's y is
     exactly 0 or 1.
     """
+
+    threshold = 0.5
 
     def in_onnx(self, write: OpWriter, y: ir.Value, target: ir.Value) -> ir.Value:
         one = write.constant(1)

@@ -47,7 +47,18 @@ def test_the_metadata_states_version_licence_and_python() -> None:
 
 
 def test_the_core_needs_no_training_stack() -> None:
-    assert requirements(None) == {"click", "h5py", "numpy", "onnx", "onnx-ir", "pydantic", "rich", "safetensors"}
+    assert requirements(None) == {
+        "click",
+        "h5py",
+        "ml-dtypes",
+        "numpy",
+        "onnx",
+        "onnx-ir",
+        "protobuf",
+        "pydantic",
+        "rich",
+        "safetensors",
+    }
 
 
 def test_the_two_training_extras_differ_in_the_onnxruntime_build_alone() -> None:

@@ -38,6 +38,7 @@ def command(model: Path, as_json: bool) -> None:
     console = Console(highlight=False, markup=False)
     if not console.is_terminal:
         console = Console(highlight=False, markup=False, width=PIPED_COLUMNS)
+    click.secho(_title(summary), bold=True)  # not the table's title, which would be wrapped at the table's width
     console.print(summary_table(summary))
     for line in totals_lines(summary):
         click.echo(line)
@@ -48,7 +49,7 @@ def summary_table(summary: "ModelSummary") -> "Table":
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table(box=SIMPLE_HEAD, title=_title(summary), title_justify="left", title_style="bold")
+    table = Table(box=SIMPLE_HEAD)
     for heading in ("Layer", "Class", "Output shape", "Tensor", "Shape", "Type", "Kind"):
         table.add_column(heading, overflow="fold")
     table.add_column("Parameters", justify="right", overflow="fold")

@@ -80,8 +80,8 @@ def _translated(error: Exception) -> click.ClickException:
         return _BadInput(str(error))
     if isinstance(error, WorkFailed):
         return _Failed(str(error))
-    if isinstance(error, OSError) and error.strerror and error.filename:
-        return _Failed(f"{error.filename}: {error.strerror}")
+    if isinstance(error, OSError) and error.strerror:
+        return _Failed(f"{error.filename}: {error.strerror}" if error.filename else error.strerror)
     where = traceback.extract_tb(error.__traceback__)[-1]
     place = f"{Path(where.filename).name}, line {where.lineno}"
     return _Failed(
@@ -102,11 +102,13 @@ def _warnings_on_stderr() -> Iterator[None]:
     loggers = [logging.getLogger(name) for name in LIBRARY_LOGGERS]
     for logger in loggers:
         logger.addHandler(handler)
+        logger.propagate = False  # a third party may have put a handler of its own on the root logger
     try:
         yield
     finally:
         for logger in loggers:
             logger.removeHandler(handler)
+            logger.propagate = True
 
 
 @click.group(

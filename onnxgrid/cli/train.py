@@ -50,8 +50,8 @@ class _TrainCommand(click.Command):
     type=click.Choice(ENGINES),
     help="What computes losses and gradients: ONNX Runtime, or torch.  [default: ort where it is installed]",
 )
-@click.option("--seed", type=click.IntRange(min=0), help="Seed of initial weights and data order.")
-@click.option("--num-epochs", type=click.IntRange(min=1), help="Instead of the configuration's num_epochs.")
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Seed of initial weights and data order.")
+@click.option("--num-epochs", type=click.IntRange(1, 2**31 - 1), help="Instead of the configuration's num_epochs.")
 @click.option("--resume", is_flag=True, help="Go on from the newest whole checkpoint of this run.")
 @click.option("--strict", is_flag=True, help="A checkpoint that does not match the network exactly is an error.")
 @click.option(

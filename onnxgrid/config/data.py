@@ -63,6 +63,8 @@ class DataConfig(Section):
         "bc_terms": (),
     }
 
+    ignorable: ClassVar = {"target_is_mask": "only transforms read it"}
+
     input_type: Annotated[DataType, PlainValidator(_input_type)] = Field(
         validation_alias=AliasChoices("input_type", "type"), description="one of: " + quoted(tuple(INPUT_TYPES))
     )
@@ -76,7 +78,6 @@ class DataConfig(Section):
     batch_size: Count = 64
     test_batch_size: Count = 64
     preload: Flag = False
-    target_is_mask: Flag = False
     input_grayscale: Flag = Field(default=False, validation_alias=AliasChoices("input_grayscale", "grayscale"))
     target_grayscale: Flag = Field(default=False, validation_alias=AliasChoices("target_grayscale", "grayscale"))
     training_tag: Text | None = None

@@ -43,8 +43,8 @@ def _allowed(what: str) -> WrapValidator:
     return WrapValidator(check)
 
 
-Count = Annotated[int, Field(strict=True, ge=1), _allowed("an integer of 1 or more")]
-WholeNumber = Annotated[int, Field(strict=True, ge=0), _allowed("an integer of 0 or more")]
+Count = Annotated[int, Field(strict=True, ge=1, lt=2**31), _allowed("an integer of 1 or more, below 2**31")]
+WholeNumber = Annotated[int, Field(strict=True, ge=0, lt=2**63), _allowed("an integer of 0 or more, below 2**63")]
 AnyInteger = Annotated[int, Field(strict=True), _allowed("an integer")]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False), _allowed("a number")]
 Factor = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0), _allowed("a number of 0 or more")]

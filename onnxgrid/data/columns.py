@@ -38,7 +38,7 @@ class FileColumn(Column):
         self._samples, self._convert = samples, convert
 
     def take(self, indices: torch.Tensor) -> torch.Tensor:
-        return torch.from_numpy(np.stack([self._read(index) for index in indices.tolist()]))
+        return torch.from_numpy(np.ascontiguousarray(np.stack([self._read(index) for index in indices.tolist()])))
 
     def load(self) -> StoredColumn:
         """All values, read now."""

@@ -131,4 +131,5 @@ def _class_maps(data: DataConfig, root: InputPath, inputs: Samples, targets: Sam
 
 
 def _as_float(values: Array, _index: int) -> npt.NDArray[np.float32]:
-    return np.asarray(values, dtype=np.float32)
+    with np.errstate(over="ignore"):  # what is too large becomes infinite, which the loss will show
+        return np.asarray(values, dtype=np.float32)

@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import functools
 import json
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -31,7 +32,15 @@ _api.PyCapsule_SetName.argtypes = [ctypes.py_object, ctypes.c_char_p]
 _OWNED, _TAKEN = b"dltensor", b"used_dltensor"
 """Capsule names. Module constants, since a capsule keeps the pointer to its name and not a copy."""
 
-_failures: list[BaseException] = []
+
+class _Failures(threading.local):
+    """Exceptions of kernels in this thread's run: ONNX Runtime calls back in the thread that runs the session."""
+
+    def __init__(self) -> None:
+        self.kept: list[BaseException] = []
+
+
+_failures = _Failures()
 
 
 def _tensor_from(managed: int) -> torch.Tensor:
@@ -75,7 +84,7 @@ def _execute(operator: bytes, arguments: bytes, n_inputs: int, inputs: Any, n_ou
         for i in range(n_outputs):
             outputs[i] = _managed_from(results[i])
     except BaseException as error:
-        _failures.append(error)
+        _failures.kept.append(error)
         for i in range(n_outputs):
             outputs[i] = _managed_from(torch.empty(0))
 
@@ -96,9 +105,11 @@ def failures_raised() -> Iterator[None]:
     """Around a run: an exception of a kernel is raised in place of the run's own, which only follows from the empty
     outputs.
     """
-    _failures.clear()
+    _failures.kept.clear()
     try:
         yield
     finally:
-        if _failures:
-            raise _failures[0]
+        if _failures.kept:
+            first = _failures.kept[0]
+            _failures.kept.clear()  # it holds its traceback, and that the run's tensors
+            raise first

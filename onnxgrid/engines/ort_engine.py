@@ -23,8 +23,8 @@ NUMPY_TYPES = {torch.float32: np.float32, torch.int64: np.int64}
 class OrtEngine:
     """See `onnxgrid.engines.engine.Engine`. Runs on the CPU, with as many threads as torch.
 
-    ONNX Runtime reads parameters and statistics and writes gradients where they lie (IOBinding by address): a step
-    copies none of them.
+    ONNX Runtime reads parameters and statistics and writes gradients where they lie (IOBinding by address). A
+    gradient that an ATen kernel computes is copied once, from the kernel's memory to its place.
     """
 
     name = "ort"
@@ -52,6 +52,7 @@ class OrtEngine:
 
     def step(self, inputs: torch.Tensor, targets: torch.Tensor, *, number: int) -> StepResult:
         self._seed_and_step[1] = number
+        inputs, targets = inputs.contiguous(), targets.contiguous()  # bound by address, so kept until the run is over
         _bind_input(self._training_binding, self._input_name, inputs)
         _bind_input(self._training_binding, TARGET, targets)
         outputs = self._run(self._training, self._training_binding)
@@ -59,6 +60,7 @@ class OrtEngine:
         return StepResult(self._loss.clone(), outputs)
 
     def predict(self, inputs: torch.Tensor) -> torch.Tensor:
+        inputs = inputs.contiguous()
         _bind_input(self._inference_binding, self._input_name, inputs)
         return self._run(self._inference, self._inference_binding)
 
@@ -113,8 +115,10 @@ def _with_weights_as_inputs(graph: TrainableGraph) -> bytes:
 
 
 def _bind_input(binding: onnxruntime.IOBinding, name: str, tensor: torch.Tensor) -> None:
+    assert tensor.is_contiguous()
     binding.bind_input(name, "cpu", 0, NUMPY_TYPES[tensor.dtype], list(tensor.shape), tensor.data_ptr())
 
 
 def _bind_output(binding: onnxruntime.IOBinding, name: str, tensor: torch.Tensor) -> None:
+    assert tensor.is_contiguous()
     binding.bind_output(name, "cpu", 0, NUMPY_TYPES[tensor.dtype], list(tensor.shape), tensor.data_ptr())

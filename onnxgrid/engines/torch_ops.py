@@ -14,6 +14,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from onnxgrid.errors import WorkFailed
+
 __all__ = ["TORCH_OPS", "TorchFunction", "bind_attributes", "torch_op"]
 
 TorchFunction = Callable[..., Any]
@@ -22,7 +24,15 @@ TORCH_OPS: dict[tuple[str, str], TorchFunction] = {}
 """{(domain, op type): function}; the ONNX domain is ""."""
 
 
-def torch_op(*op_types: str, domain: str = "") -> Callable[[TorchFunction], TorchFunction]:
+Refusal = Callable[[Mapping[str, Any]], str | None]
+"""Why a function cannot compute a node with these attributes, or None."""
+
+REFUSALS: dict[tuple[str, str], Refusal] = {}
+
+
+def torch_op(
+    *op_types: str, domain: str = "", refusal: Refusal | None = None
+) -> Callable[[TorchFunction], TorchFunction]:
     """Register a function for these op types of a domain."""
 
     def register(function: TorchFunction) -> TorchFunction:
@@ -30,6 +40,8 @@ def torch_op(*op_types: str, domain: str = "") -> Callable[[TorchFunction], Torc
             owner = TORCH_OPS.setdefault((domain, op_type), function)
             if owner is not function:
                 raise ValueError(f"{domain}::{op_type} is already {owner.__name__}")
+            if refusal is not None:
+                REFUSALS[domain, op_type] = refusal
         return function
 
     return register
@@ -46,6 +58,10 @@ def bind_attributes(domain: str, op_type: str, attributes: Mapping[str, Any]) ->
     unknown = sorted(attributes.keys() - set(known))
     if unknown:
         raise TypeError(f"{op_type} has attributes {unknown}; known are {known}")
+    refusal = REFUSALS.get((domain, op_type))
+    reason = None if refusal is None else refusal(attributes)
+    if reason is not None:
+        raise TypeError(f"{op_type} {reason}")
     return functools.partial(function, **attributes)
 
 
@@ -239,7 +255,20 @@ def split(x: torch.Tensor, sizes: torch.Tensor, *, axis: int = 0) -> tuple[torch
     return tuple(torch.split_with_sizes(x, sizes.tolist(), axis))
 
 
-@torch_op("Resize")
+def _resize_refusal(attributes: Mapping[str, Any]) -> str | None:
+    mode = attributes.get("mode", "nearest")
+    coordinates = attributes.get("coordinate_transformation_mode", "half_pixel")
+    rounding = attributes.get("nearest_mode", "round_prefer_floor")
+    if (mode, coordinates, rounding) == ("nearest", "asymmetric", "floor") or (mode, coordinates) == (
+        "linear",
+        "half_pixel",
+    ):
+        return None
+    known = "nearest with asymmetric and floor, linear with half_pixel"
+    return f"is {mode} with {coordinates} and {rounding}; known are {known}"
+
+
+@torch_op("Resize", refusal=_resize_refusal)
 def resize(
     x: torch.Tensor,
     roi: torch.Tensor | None = None,
@@ -255,23 +284,25 @@ def resize(
 ) -> torch.Tensor:
     """x (N, C, s...) -> (N, C, s'...), enlarged by whole factors: nearest (asymmetric, floor) or linear (half_pixel).
 
-    The last three attributes concern other modes; ONNX Runtime writes their defaults into every node. Raises ValueError
-    for the other modes of ONNX Resize.
+    The last three attributes concern other modes; ONNX Runtime writes their defaults into every node. Raises WorkFailed
+    for other factors.
     """
     spatial = list(x.shape[2:])
     if sizes is not None:
-        target = [int(n) for n in sizes.tolist()[2:]]
+        target = sizes.tolist()[2:]
     else:
         assert scales is not None
-        target = [int(n * s) for n, s in zip(spatial, scales.tolist()[2:], strict=True)]
-    if (mode, coordinate_transformation_mode, nearest_mode) == ("nearest", "asymmetric", "floor"):
-        return F.interpolate(x, size=target, mode="nearest")
-    if (mode, coordinate_transformation_mode) == ("linear", "half_pixel"):
-        kinds = {1: "linear", 2: "bilinear", 3: "trilinear"}
-        return F.interpolate(x, size=target, mode=kinds[len(spatial)], align_corners=False)
-    raise ValueError(
-        f"Resize with {mode=}, {coordinate_transformation_mode=}, {nearest_mode=} has no torch counterpart here"
-    )
+        target = [n * s for n, s in zip(spatial, scales.tolist()[2:], strict=True)]
+    if any(t % n for t, n in zip(target, spatial, strict=True)):
+        raise WorkFailed(
+            f"A Resize from {spatial} to {target} is not by whole factors: training does not know it.",
+            fix="Use whole factors in the network.",
+        )
+    size = [int(t) for t in target]
+    if mode == "nearest":
+        return F.interpolate(x, size=size, mode="nearest")
+    kinds = {1: "linear", 2: "bilinear", 3: "trilinear"}
+    return F.interpolate(x, size=size, mode=kinds[len(spatial)], align_corners=False)
 
 
 @torch_op("BatchNormalization")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import onnx_ir as ir
 import torch
 
@@ -108,7 +109,11 @@ def _function(node: ir.Node) -> Callable[..., Any]:
 
 
 def _attributes(node: ir.Node) -> dict[str, Any]:
-    return {name: attribute.value for name, attribute in node.attributes.items()}
+    """The attributes' values; numbers as they are once the model is saved, in single precision."""
+    return {
+        name: float(np.float32(attribute.value)) if attribute.type is ir.AttributeType.FLOAT else attribute.value
+        for name, attribute in node.attributes.items()
+    }
 
 
 def require_known_ops(graph: ir.Graph, place: str) -> None:

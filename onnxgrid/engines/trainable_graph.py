@@ -2,7 +2,8 @@
 them.
 """
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,9 @@ from converters.roles import Role, initializer_roles
 from onnxgrid.errors import ConfigError
 
 __all__ = ["TrainableGraph"]
+
+OPSETS = range(15, 18)
+"""Those in which every op of `torch_ops` means the same."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +52,8 @@ class TrainableGraph:
             place: the model's file, for errors.
 
         Raises:
-            ConfigError: if it has not exactly one input and one output, has weights that are not float32, or nothing to
-                train.
+            ConfigError: if it has not exactly one input and one output, an opset that we do not know, weights that are
+                not float32 or are two things at once, or nothing to train.
         """
         inputs, outputs = [v.name for v in model.graph.inputs], [v.name for v in model.graph.outputs]
         if len(inputs) != 1 or len(outputs) != 1:
@@ -58,6 +62,8 @@ class TrainableGraph:
                 place=place,
                 fix="Train a network with a single input and a single output.",
             )
+        _require_opset(model, place)
+        _require_own_statistics(model, place)
         model = _with_named_nodes(model)
         used = _upstream_of(model.graph.outputs[0])
         parameters: dict[str, np.ndarray] = {}
@@ -87,12 +93,42 @@ class TrainableGraph:
 def _with_named_nodes(model: ir.Model) -> ir.Model:
     """A copy in which a node without a name, or with another node's, is called after its first output."""
     copy = model.clone()
-    taken: set[str | None] = {"", None}
+    names = {node.name for node in copy.graph}
+    seen: set[str | None] = {"", None}
     for node in copy.graph:
-        if node.name in taken:
-            node.name = node.outputs[0].name
-        taken.add(node.name)
+        if node.name in seen:
+            base = str(node.outputs[0].name)
+            node.name = next(name for name in _candidates(base) if name not in names)
+            names.add(node.name)
+        seen.add(node.name)
     return copy
+
+
+def _candidates(base: str) -> Iterator[str]:
+    yield base
+    for number in itertools.count(1):
+        yield f"{base}_{number}"
+
+
+def _require_opset(model: ir.Model, place: str) -> None:
+    opset = model.graph.opset_imports.get("", 0)
+    if opset not in OPSETS:
+        raise ConfigError(
+            f"the model has opset {opset}; training knows the operators of opsets {OPSETS.start} to {OPSETS.stop - 1}",
+            place=place,
+            fix=f"Export the model with opset {OPSETS.stop - 1}.",
+        )
+
+
+def _require_own_statistics(model: ir.Model, place: str) -> None:
+    for name, value in model.graph.initializers.items():
+        uses = {node.op_type == "BatchNormalization" and position in (3, 4) for node, position in value.uses()}
+        if len(uses) > 1:
+            raise ConfigError(
+                f"initializer '{name}' is a running statistic and something else as well",
+                place=place,
+                fix="Export the model without merging initializers that are equal.",
+            )
 
 
 def _upstream_of(output: ir.Value) -> set[ir.Value]:

@@ -1,8 +1,8 @@
 """Pass: an inference graph becomes the graph that is trained. Both engines start from its result.
 
 * BatchNormalization of a trained layer uses the batch's mean and population variance, and gives the updated running
-  statistics as two further graph outputs, `UPDATED + <statistic>`. One of a frozen layer becomes the affine map that it
-  is (Keras: a frozen layer runs on its running statistics).
+  statistics as two further graph outputs, `UPDATED + <statistic>`; calls of a shared layer update them in turn. One of
+  a frozen layer becomes the affine map that it is (Keras: a frozen layer runs on its running statistics).
 * Dropout becomes a multiplication with a mask. The mask comes from `dropout_mask`, a function of the run's seed, the
   step's number and the node's name: no state to save, so a resumed run draws the masks that an uninterrupted one would
   have drawn. Where the node's metadata names axes that share it, as Keras' SpatialDropout asks, it is of size 1 there.
@@ -77,10 +77,17 @@ def _take_inputs_in_pairs(graph: ir.Graph, node: ir.Node) -> None:
 def _normalize_by_batch(graph: ir.Graph, node: ir.Node) -> None:
     node.attributes["training_mode"] = ir.AttrInt64("training_mode", 1)
     node.resize_outputs(3)
-    for updated, statistic in zip(node.outputs[1:], node.inputs[3:5], strict=True):
+    for position, updated in zip((3, 4), node.outputs[1:], strict=True):
+        statistic = node.inputs[position]
         assert statistic is not None
         updated.name = f"{UPDATED}{statistic.name}"
         updated.type, updated.shape = statistic.type, statistic.shape
+        for earlier in graph.outputs:
+            if earlier.name == updated.name:  # the layer is shared: this call goes on from what its last call made
+                earlier.name = f"{node.name}/before/{statistic.name}"
+                graph.outputs.remove(earlier)
+                node.replace_input_with(position, earlier)
+                break
         graph.outputs.append(updated)
 
 

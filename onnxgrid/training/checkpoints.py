@@ -1,9 +1,12 @@
 """Checkpoints: `model_checkpoint_N.onnx`, deployable as it is, and `model_checkpoint_N.pt`, from which a run goes on.
 
-Each file appears whole or not at all; the `.pt` is written last, so a pair that is complete in name is complete in
-fact.
+Each file appears whole or not at all. `checkpoints.json` lists the epochs of the run that wrote last, so that files of
+an earlier run in the same folder are not taken for its own. A pair is written in this order: an older pair of that
+number goes, the epoch is listed, the `.onnx` and then the `.pt` appear; so a listed pair that is complete in name is
+complete in fact.
 """
 
+import json
 import logging
 import pickle
 import re
@@ -20,14 +23,16 @@ from converters import save_model
 from converters.atomic_file import replacing
 from converters.weights.onnx import initializer_weights, write_initializers
 from onnxgrid.engines.engine import Engine
-from onnxgrid.errors import ConfigError
+from onnxgrid.errors import ConfigError, WorkFailed
 
 __all__ = ["Checkpoint", "RunState", "newest_checkpoint", "restore_optimizer", "restore_weights", "save_checkpoint"]
 
 FORMAT, VERSION = "onnxgrid-checkpoint", 1
 
-READ_ERRORS = (OSError, RuntimeError, EOFError, ValueError, zipfile.BadZipFile, pickle.UnpicklingError)
-"""What torch.load raises for a file that is cut off or something else, and `_read` for one that is not ours."""
+INDEX = "checkpoints.json"
+
+READ_ERRORS = (OSError, RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile, pickle.UnpicklingError)
+"""What torch.load raises for a file that is cut off or something else."""
 
 logger = logging.getLogger(__name__)
 
@@ -50,15 +55,36 @@ class RunState:
 
 
 def save_checkpoint(
-    folder: Path, state: RunState, model: ir.Model, engine: Engine, optimizer: torch.optim.Optimizer
+    folder: Path,
+    state: RunState,
+    model: ir.Model,
+    engine: Engine,
+    optimizer: torch.optim.Optimizer,
+    *,
+    settings: Mapping[str, Any],
+    first_of_run: bool,
 ) -> Path:
     """Write the pair for a state and return the path of its `.onnx` file.
 
-    `model` gives the graph, the engine the values.
+    Args:
+        model: gives the graph; the engine gives the values.
+        settings: what decides the run's numbers (`onnxgrid.training.settings`).
+        first_of_run: whether the run has saved nothing before, here or before it was resumed.
+
+    Raises:
+        WorkFailed: if a weight is not finite.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    if not torch.isfinite(engine.parameters.flat).all() or not torch.isfinite(engine.statistics.flat).all():
+        raise WorkFailed(
+            f"The weights are not finite after epoch {state.epoch}; they are not saved.",
+            fix="Lower optimizer.learning_rate, and go on from the last checkpoint with --resume.",
+        )
     trained = write_initializers(model, {**engine.parameters.arrays(), **engine.statistics.arrays()})
     onnx_path = folder / f"model_checkpoint_{state.epoch}.onnx"
+    for old in (onnx_path.with_suffix(".pt"), onnx_path):
+        old.unlink(missing_ok=True)
+    _list_epoch(folder, state, first_of_run=first_of_run)
     save_model(trained, onnx_path)
     content = {
         "format": FORMAT,
@@ -68,11 +94,34 @@ def save_checkpoint(
             for name, weight in initializer_weights(trained, str(onnx_path)).items()
         },
         "optimizer": optimizer.state_dict(),
+        "settings": json.dumps(settings),
         **vars(state),
     }
     with replacing(onnx_path.with_suffix(".pt")) as temporary:
         torch.save(content, temporary)
     return onnx_path
+
+
+def _list_epoch(folder: Path, state: RunState, *, first_of_run: bool) -> None:
+    epochs = [] if first_of_run else [epoch for epoch in _listed_epochs(folder) if epoch < state.epoch]
+    with replacing(folder / INDEX) as temporary:
+        temporary.write_text(json.dumps({"epochs": [*epochs, state.epoch]}) + "\n")
+
+
+def _listed_epochs(folder: Path) -> list[int]:
+    """The epochs that `checkpoints.json` lists; without the file, those of all pairs in the folder."""
+    try:
+        listed = json.loads((folder / INDEX).read_text())["epochs"]
+        return [int(epoch) for epoch in listed]
+    except FileNotFoundError:
+        matches = (re.fullmatch(r"model_checkpoint_(\d+)", path.stem) for path in folder.glob("*.pt"))
+        return sorted(int(match[1]) for match in matches if match)
+    except (ValueError, KeyError, TypeError):
+        raise ConfigError(
+            "is not a list of epochs that onnxgrid train wrote",
+            place=str(folder / INDEX),
+            fix="Delete it: the checkpoint of the highest number in the folder is then the newest.",
+        ) from None
 
 
 @dataclass(frozen=True)
@@ -83,6 +132,11 @@ class Checkpoint:
     state: RunState
     model: Mapping[str, torch.Tensor]
     optimizer: dict[str, Any]
+    settings: dict[str, Any]
+
+
+class _NotWhole(Exception):
+    """Why a file is not a whole checkpoint of ours."""
 
 
 def newest_checkpoint(folder: Path) -> Checkpoint | None:
@@ -90,29 +144,31 @@ def newest_checkpoint(folder: Path) -> Checkpoint | None:
 
     An older pair is taken, with a warning, where a newer one is damaged.
     """
-    numbered = {}
-    for path in folder.glob("model_checkpoint_*.pt"):
-        match = re.fullmatch(r"model_checkpoint_(\d+)\.pt", path.name)
-        if match and path.with_suffix(".onnx").exists():
-            numbered[int(match[1])] = path
-    for _, path in sorted(numbered.items(), reverse=True):
+    for epoch in reversed(_listed_epochs(folder)):
+        path = folder / f"model_checkpoint_{epoch}.pt"
+        if not path.exists() or not path.with_suffix(".onnx").exists():
+            continue
         try:
             return _read(path)
-        except READ_ERRORS as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
+        except _NotWhole as reason:
             logger.warning("%s is not a whole checkpoint (%s); looking for an older one.", path, reason)
     return None
 
 
 def _read(path: Path) -> Checkpoint:
-    content = torch.load(path, weights_only=True)
+    try:
+        content = torch.load(path, weights_only=True)
+    except READ_ERRORS as error:
+        raise _NotWhole("it is cut off, or another kind of file") from error  # torch's own text is a page of advice
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise ValueError("it was not written by onnxgrid train")
-    missing = {"model", "optimizer", *(field.name for field in fields(RunState))} - content.keys()
+        raise _NotWhole("it was not written by onnxgrid train")
+    if content.get("version") != VERSION:
+        raise _NotWhole(f"it has version {content.get('version')} of the format, known is {VERSION}")
+    missing = {"model", "optimizer", "settings", *(field.name for field in fields(RunState))} - content.keys()
     if missing:
-        raise ValueError(f"it lacks {', '.join(sorted(missing))}")
+        raise _NotWhole(f"it lacks {', '.join(sorted(missing))}")
     state = RunState(**{field.name: content[field.name] for field in fields(RunState)})
-    return Checkpoint(path, state, content["model"], content["optimizer"])
+    return Checkpoint(path, state, content["model"], content["optimizer"], json.loads(content["settings"]))
 
 
 def restore_weights(checkpoint: Checkpoint, model: ir.Model) -> ir.Model:
@@ -148,9 +204,6 @@ def restore_optimizer(checkpoint: Checkpoint, optimizer: torch.optim.Optimizer) 
         size = optimizer.param_groups[0]["params"][0].numel()
         if any(isinstance(value, torch.Tensor) and value.dim() and value.numel() != size for value in saved.values()):
             raise ValueError("its state has another size")
-        options = [_options(group) for group in (checkpoint.optimizer["param_groups"][0], optimizer.param_groups[0])]
-        if options[0] != options[1]:
-            raise ValueError("its options are others")
         optimizer.load_state_dict(checkpoint.optimizer)
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(
@@ -158,8 +211,3 @@ def restore_optimizer(checkpoint: Checkpoint, optimizer: torch.optim.Optimizer) 
             place=str(checkpoint.path),
             fix="Resume with the optimizer and the frozen layers the run began with.",
         ) from error
-
-
-def _options(group: Mapping[str, Any]) -> dict[str, Any]:
-    """What a run cannot change on the way: all but the learning rate, which every epoch sets anew."""
-    return {name: value for name, value in group.items() if name not in ("lr", "params")}

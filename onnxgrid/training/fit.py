@@ -1,5 +1,6 @@
 """Whether a network, a data set and a loss fit together: found out before the first step, from the first sample."""
 
+import logging
 from collections.abc import Iterator
 
 import onnx_ir as ir
@@ -7,9 +8,17 @@ import torch
 
 from onnxgrid.data import Batch, Dataset, TargetKind
 from onnxgrid.errors import DataError
-from onnxgrid.losses import Loss, NegativeLogLikelihood
+from onnxgrid.losses import BinaryCrossEntropy, BinaryCrossEntropyWithLogits, Loss, NegativeLogLikelihood
 
-__all__ = ["require_fit", "with_classes_checked"]
+__all__ = ["require_fit", "warn_of_ending", "with_targets_checked"]
+
+logger = logging.getLogger(__name__)
+
+ENDINGS: dict[type[Loss], tuple[str, tuple[str, ...], str]] = {
+    NegativeLogLikelihood: ("log-probabilities", ("LogSoftmax", "Log"), ""),
+    BinaryCrossEntropy: ("probabilities", ("Sigmoid", "Softmax", "Clip"), '; for logits, set loss.source to "logits"'),
+}
+"""Loss -> what its outputs should be, the ops that make them so, advice."""
 
 Size = int | None
 """None where the graph leaves it open."""
@@ -53,7 +62,8 @@ def _require_open_batch(value: ir.Value, network_place: str) -> None:
     sizes = [] if value.shape is None else list(value.shape)
     if sizes and isinstance(sizes[0], int):
         raise DataError(
-            f"the network's input '{value.name}' takes batches of {sizes[0]} only; the last batch of a data set may be smaller",
+            f"the network's input '{value.name}' takes batches of {sizes[0]} only; "
+            "the last batch of a data set may be smaller",
             place=network_place,
             fix="Export the network with a symbolic batch axis.",
         )
@@ -78,16 +88,20 @@ def _require_classes(output: tuple[Size, ...], place: str, dataset: Dataset, los
         )
 
 
-def with_classes_checked(
+def with_targets_checked(
     stream: Iterator[Batch], dataset: Dataset, model: ir.Model, loss: Loss, place: str
 ) -> Iterator[Batch]:
-    """The batches, each checked for class indices that the network's output does not have; other targets pass.
+    """The batches, each checked for targets that the loss has no meaning for.
 
     Raises:
-        DataError: naming the sample and its class index.
+        DataError: naming the sample and its class index, if the network's output has no such class; or its value, if it
+            is to be a probability and is none.
     """
     output = _sample_shape(model.graph.outputs[0])
     channels = output[0] if output else None
+    if isinstance(loss, BinaryCrossEntropy | BinaryCrossEntropyWithLogits):
+        yield from _with_probabilities_checked(stream, dataset, place)
+        return
     if not isinstance(loss, NegativeLogLikelihood) or channels is None:
         yield from stream
         return
@@ -107,6 +121,31 @@ def with_classes_checked(
                     fix=f"Give indices from 0 to {channels - 1}, or set loss.ignore_index.",
                 )
         yield batch
+
+
+def _with_probabilities_checked(stream: Iterator[Batch], dataset: Dataset, place: str) -> Iterator[Batch]:
+    for batch in stream:
+        if batch.targets is not None:
+            outside = ~((batch.targets >= 0) & (batch.targets <= 1)).flatten(1)
+            if outside.any():
+                first = int(outside.any(1).nonzero()[0])
+                wrong = float(batch.targets.flatten(1)[first][outside[first]][0])
+                raise DataError(
+                    f"the target of '{dataset.names[int(batch.indices[first])]}' holds {wrong:g}, "
+                    "and BCE compares with values from 0 to 1",
+                    place=place,
+                    fix="Scale the targets, or use MSE.",
+                )
+        yield batch
+
+
+def warn_of_ending(model: ir.Model, loss: Loss) -> None:
+    """Log a warning, if the network does not end in what the loss takes its outputs for."""
+    producer = model.graph.outputs[0].producer()
+    ending = "its input" if producer is None else producer.op_type
+    wanted = ENDINGS.get(type(loss))
+    if wanted is not None and ending not in wanted[1]:
+        logger.warning("the loss takes the outputs for %s, but the network ends in %s%s", wanted[0], ending, wanted[2])
 
 
 def _sample_shape(value: ir.Value) -> tuple[Size, ...]:

@@ -14,10 +14,9 @@ from onnxgrid.data.batches import Batch
 from onnxgrid.engines.engine import Engine, Predict
 from onnxgrid.errors import WorkFailed
 from onnxgrid.losses import Loss
+from onnxgrid.training.metrics import Metric
 
 __all__ = ["EvaluatedBatch", "Evaluation", "TrainedBatch", "evaluate", "train_epoch"]
-
-Metric = Callable[[torch.Tensor, torch.Tensor], float]
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ def train_epoch(
         first_step: number of steps done in the run before this epoch.
 
     Raises:
-        WorkFailed: as soon as a loss is not finite; the weights of that step are not updated.
+        WorkFailed: as soon as a loss or a gradient is not finite; the weights of that step are not updated.
     """
     data_seconds = compute_seconds = 0.0
     total, samples = 0.0, 0
@@ -76,11 +75,10 @@ def train_epoch(
         result = engine.step(batch.inputs, batch.targets, number=first_step + index)
         loss = result.loss.item()
         if not math.isfinite(loss):
-            raise WorkFailed(
-                f"The loss is {loss} in batch {index + 1} (step {first_step + index + 1} of the run).",
-                fix="Lower optimizer.learning_rate, or look for NaN and unscaled values in the data.",
-            )
+            raise _not_finite("loss", loss, index, first_step)
         gradient_norm = torch.linalg.vector_norm(engine.gradients.flat).item()
+        if not math.isfinite(gradient_norm):
+            raise _not_finite("gradient norm", gradient_norm, index, first_step)
         optimizer.step()
         done = time.perf_counter()
         data_seconds, compute_seconds = data_seconds + arrived - began, compute_seconds + done - arrived
@@ -89,6 +87,13 @@ def train_epoch(
         on_batch(TrainedBatch(index, loss, gradient_norm, data_seconds / elapsed, compute_seconds / elapsed))
         began = time.perf_counter()
     return total / samples
+
+
+def _not_finite(what: str, value: float, index: int, first_step: int) -> WorkFailed:
+    return WorkFailed(
+        f"The {what} is {value} in batch {index + 1} (step {first_step + index + 1} of the run).",
+        fix="Lower optimizer.learning_rate, or look for NaN, unscaled or all ignored values in the data.",
+    )
 
 
 def evaluate(

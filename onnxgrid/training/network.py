@@ -10,6 +10,7 @@ from converters.keras_json import network_from_json
 from converters.weights.onnx import embed_external_data, open_onnx
 from onnxgrid.config import InlineNetwork, InputPath
 from onnxgrid.errors import TransplantError
+from onnxgrid.training.foreign import ready_for_training
 from onnxgrid.transplant.apply import apply_plan
 from onnxgrid.transplant.files import plan_from_file
 from onnxgrid.transplant.report import loading_line
@@ -27,7 +28,7 @@ class OpenedNetwork:
 
 def open_network(layers: InputPath | InlineNetwork, *, seed: int) -> OpenedNetwork:
     """The model that the key `layers` names: a network JSON, converted with initial weights by `seed`, or an `.onnx`
-    model as it is.
+    model.
 
     Raises:
         UserError: if it cannot be converted or opened.
@@ -35,9 +36,10 @@ def open_network(layers: InputPath | InlineNetwork, *, seed: int) -> OpenedNetwo
     if isinstance(layers, InlineNetwork):
         place = layers.content.place()
         return OpenedNetwork(build_model(network_from_json(layers.content, place), seed=seed), place)
-    if layers.path.suffix == ".onnx":
+    if layers.path.suffix.lower() == ".onnx":
         model = open_onnx(layers.path)
         embed_external_data(model, layers.given)  # engines and checkpoints hold the model without its folder
+        ready_for_training(model)
         return OpenedNetwork(model, layers.given)
     return OpenedNetwork(build_model(read_network(layers.path), seed=seed), layers.given)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from converters.atomic_file import replacing
+from onnxgrid.errors import ConfigError
 from onnxgrid.training.loop import Evaluation, TrainedBatch
 
 __all__ = ["ResultFiles"]
@@ -23,6 +24,7 @@ class ResultFiles:
         """Start both files, keeping the lines of the first `keep_epochs` epochs.
 
         Raises:
+            ConfigError: if a file to go on with is not ours.
             OSError: if a file cannot be written.
         """
         outfile.parent.mkdir(parents=True, exist_ok=True)
@@ -52,11 +54,22 @@ class ResultFiles:
             print(f"{epoch:d} {seconds:.3f} {evaluation.loss:.6f}{accuracy}", file=self._test, flush=True)
 
 
+def _epoch(line: str, index: int, path: Path) -> int:
+    try:
+        return int(line.split(" ", 1)[0])
+    except ValueError:
+        raise ConfigError(
+            f"does not begin with an epoch, so this is no result file to go on with: {line.strip()[:40]!r}",
+            place=f"{path}:{index + 1}",
+            fix="Move the file away, or give another outfile.",
+        ) from None
+
+
 def _open(path: Path, keep_epochs: int) -> IO[str]:
     kept = []
     if keep_epochs and path.exists():
-        lines = path.read_text().splitlines(keepends=True)
-        kept = [line for line in lines if line.endswith("\n") and int(line.split(" ", 1)[0]) <= keep_epochs]
+        lines = path.read_text(errors="replace").splitlines(keepends=True)
+        kept = [line for i, line in enumerate(lines) if line.endswith("\n") and _epoch(line, i, path) <= keep_epochs]
     with replacing(path) as temporary:
         temporary.write_text("".join(kept))
     return path.open("a")

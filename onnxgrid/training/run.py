@@ -16,9 +16,10 @@ from onnxgrid.schedules import learning_rate
 from onnxgrid.training.checkpoints import restore_optimizer, save_checkpoint
 from onnxgrid.training.log import RunLog
 from onnxgrid.training.loop import Evaluation, TrainedBatch, evaluate, train_epoch
-from onnxgrid.training.metrics import accuracy
+from onnxgrid.training.metrics import metric_of
 from onnxgrid.training.result import EpochResult, TrainingResult
 from onnxgrid.training.result_files import ResultFiles
+from onnxgrid.training.settings import run_settings
 from onnxgrid.training.setup import Run, open_run
 
 __all__ = ["Progress", "train"]
@@ -142,7 +143,15 @@ class _Training:
     def _save_if_due(self) -> None:
         checkpoints, epoch = self._run.settings.checkpoints, self._state.epoch
         if checkpoints.save is not None and (epoch % checkpoints.interval == 0 or epoch == self._epochs):
-            self._saved = save_checkpoint(checkpoints.save, self._state, self._run.model, self._engine, self._optimizer)
+            self._saved = save_checkpoint(
+                checkpoints.save,
+                self._state,
+                self._run.model,
+                self._engine,
+                self._optimizer,
+                settings=run_settings(self._run.settings),
+                first_of_run=self._saved is None,
+            )
 
     def _rate_after(self, finished_epochs: int) -> float:
         return learning_rate(self._settings.learning_rate, self._settings.lr_scheduler, finished_epochs)
@@ -170,7 +179,7 @@ def _evaluate(run: Run, epoch: int, predict: Predict) -> Evaluation:
     evaluation = evaluate(
         predict,
         loss,
-        accuracy if loss is not None and loss.has_accuracy else None,
+        None if loss is None else metric_of(loss),
         samples.batches(run.model, loss, epoch=epoch, seed=0, shuffle=False),
         on_batch=lambda batch: run.log.evaluated(epoch, epochs, samples.batch_count, batch),
     )

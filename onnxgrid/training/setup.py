@@ -3,6 +3,7 @@ anything is trained.
 """
 
 import logging
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -16,13 +17,17 @@ from onnxgrid.errors import ConfigError
 from onnxgrid.inspection import summarize_model
 from onnxgrid.losses import Loss, loss_for
 from onnxgrid.training.checkpoints import Checkpoint, RunState, newest_checkpoint, restore_weights
-from onnxgrid.training.fit import require_fit, with_classes_checked
+from onnxgrid.training.fit import require_fit, warn_of_ending, with_targets_checked
 from onnxgrid.training.log import RunLog
 from onnxgrid.training.network import load_weights, open_network
+from onnxgrid.training.settings import differences, run_settings
 
 __all__ = ["Run", "SampleSet", "open_run"]
 
 logger = logging.getLogger(__name__)
+
+RATE_KEYS = ("optimizer.learning_rate", "optimizer.lr_scheduler")
+"""What of the optimizer may change on the way: every epoch sets the learning rate anew."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +43,9 @@ class SampleSet:
         return batch_count(len(self.dataset), self.batch_size)
 
     def batches(self, model: ir.Model, loss: Loss | None, *, epoch: int, seed: int, shuffle: bool) -> Iterator[Batch]:
-        """One pass over the samples; class indices are checked against the network's output."""
+        """One pass over the samples; targets are checked against the loss and the network's output."""
         stream = batches(self.dataset, self.batch_size, epoch=epoch, seed=seed, shuffle=shuffle)
-        return stream if loss is None else with_classes_checked(stream, self.dataset, model, loss, self.path.given)
+        return stream if loss is None else with_targets_checked(stream, self.dataset, model, loss, self.path.given)
 
 
 @dataclass(frozen=True)
@@ -68,12 +73,19 @@ def open_run(
     Raises:
         UserError: if anything cannot be used.
     """
+    _require_folder(settings.checkpoints)
     checkpoint = _to_resume(settings.checkpoints) if resume else None
-    state = _first_state(settings, engine, seed) if checkpoint is None else _resumed_state(checkpoint, engine, seed)
+    state = (
+        _first_state(settings, engine, seed)
+        if checkpoint is None
+        else _resumed_state(checkpoint, settings, engine, seed)
+    )
     log.start(onnxgrid.__version__, "CPU")
     network = open_network(settings.layers, seed=0 if seed is None else seed)
     model = network.model
     log.network(summarize_model(model, network.place))
+    if resume and checkpoint is None:
+        log.write(f"No checkpoint in folder: {settings.checkpoints.save}; starting from the beginning")
     if checkpoint is not None:
         log.write(f"Resuming after epoch {state.epoch} from file: {checkpoint.path}")
         model = restore_weights(checkpoint, model)
@@ -88,7 +100,22 @@ def open_run(
     for sample_set in (training, test):
         if sample_set is not None:
             require_fit(model, network.place, sample_set.dataset, sample_set.path.given, loss)
+    if loss is not None:
+        warn_of_ending(model, loss)
     return Run(settings, log, model, network.place, loss, training, test, checkpoint, state)
+
+
+def _require_folder(checkpoints: CheckpointsConfig) -> None:
+    """Nothing, if checkpoints can be saved where they are to go: to be known before an epoch is spent."""
+    if checkpoints.save is None:
+        return
+    there = next(path for path in (checkpoints.save, *checkpoints.save.absolute().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise ConfigError(
+            f"is '{checkpoints.save}', where no folder can be made or written",
+            place="checkpoints.save",
+            fix="Give a folder.",
+        )
 
 
 def _to_resume(checkpoints: CheckpointsConfig) -> Checkpoint | None:
@@ -106,8 +133,9 @@ def _first_state(settings: RunConfig, engine: str | None, seed: int | None) -> R
     return RunState(epoch=0, step=0, seed=order_seed, seconds=0.0, engine=engine or default_engine())
 
 
-def _resumed_state(checkpoint: Checkpoint, engine: str | None, seed: int | None) -> RunState:
+def _resumed_state(checkpoint: Checkpoint, settings: RunConfig, engine: str | None, seed: int | None) -> RunState:
     state = checkpoint.state
+    _compare_settings(checkpoint, settings)
     if seed not in (None, state.seed):
         raise ConfigError(
             f"the run was begun with seed {state.seed}, not {seed}",
@@ -120,6 +148,26 @@ def _resumed_state(checkpoint: Checkpoint, engine: str | None, seed: int | None)
         )
         return replace(state, engine=str(engine))
     return state
+
+
+def _compare_settings(checkpoint: Checkpoint, settings: RunConfig) -> None:
+    """Refuse another optimizer, whose state would not fit; warn of what else makes the run another one."""
+    different = differences(checkpoint.settings, run_settings(settings))
+    fixed = {
+        key: text for key, text in different.items() if key.startswith("optimizer.") and not key.startswith(RATE_KEYS)
+    }
+    if fixed:
+        raise ConfigError(
+            "the run was begun with another optimizer: " + _listed(fixed),
+            place=str(checkpoint.path),
+            fix="Resume with the optimizer the run began with; only its learning rate may change.",
+        )
+    if different:
+        logger.warning("the run goes on with other settings than it was begun with: %s", _listed(different))
+
+
+def _listed(different: dict[str, str]) -> str:
+    return "; ".join(f"{key} {text}" for key, text in different.items())
 
 
 def _open_data(settings: RunConfig, loss: Loss | None, log: RunLog) -> tuple[SampleSet | None, SampleSet | None]:

@@ -33,6 +33,9 @@ def transplant_files(
     weights, plan = plan_from_file(source, model, renames)
     if strict:
         _refuse_differences(plan, str(source), str(target))
+    for rename in renames:
+        if not any(rename.pattern.search(name) for name in weights):
+            logger.warning("%s: no name matches the rename '%s'", source, rename)
     _warn_if_nothing_fits(plan, str(source), str(target))
     written = out is not None and not dry_run
     if out is not None and written:

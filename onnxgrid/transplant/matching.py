@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from onnxgrid.errors import TransplantError
 
-__all__ = ["Rename", "layer_of", "rename_all"]
+__all__ = ["Rename", "rename_all"]
 
 ARROW = "=>"
 
@@ -47,11 +47,6 @@ class Rename:
 
 def _not_a_rename(problem: str, text: str) -> TransplantError:
     return TransplantError(problem, place=f"rename '{text}'", fix=r"Write for example '^enc_(\d)\.=>down_\1.'.")
-
-
-def layer_of(name: str) -> str:
-    """The layer in `<layer>.<parameter>`; a name without a dot is its own layer."""
-    return name.rpartition(".")[0] or name
 
 
 def rename_all(names: Iterable[str], renames: Sequence[Rename]) -> dict[str, str]:

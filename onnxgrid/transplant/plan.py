@@ -6,10 +6,10 @@ from types import MappingProxyType
 
 import onnx_ir as ir
 
-from converters.roles import Role, initializer_roles
+from converters.roles import Role, initializer_roles, layer_of
 from converters.weights import Weights
 from converters.weights.onnx import initializer_tensor
-from onnxgrid.transplant.matching import Rename, layer_of, rename_all
+from onnxgrid.transplant.matching import Rename, rename_all
 
 __all__ = ["Match", "TargetParameter", "TransplantPlan", "Unused", "describe_targets", "plan_transplant"]
 

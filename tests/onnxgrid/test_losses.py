@@ -1,4 +1,4 @@
-"""Losses against their published definitions, ONNX against torch, in value and in gradient, where the inputs are hard."""
+"""Losses against their published definitions, ONNX against torch, in value and in gradient, for hard inputs."""
 
 import math
 from collections.abc import Callable
@@ -139,7 +139,9 @@ def in_onnx(loss: Loss, y: np.ndarray, target: np.ndarray) -> np.ndarray:
     indices = loss.target_kind is TargetKind.CLASS_INDICES
     inputs = [
         ir.val("y", dtype=ir.DataType.FLOAT, shape=ir.Shape(["N", *y.shape[1:]])),
-        ir.val("t", dtype=ir.DataType.INT64 if indices else ir.DataType.FLOAT, shape=ir.Shape(["N", *target.shape[1:]])),
+        ir.val(
+            "t", dtype=ir.DataType.INT64 if indices else ir.DataType.FLOAT, shape=ir.Shape(["N", *target.shape[1:]])
+        ),
     ]
     graph = ir.Graph(inputs, [], nodes=[], opset_imports={"": 17}, name="loss")
     value = loss.in_onnx(OpWriter(graph, "loss"), *inputs)

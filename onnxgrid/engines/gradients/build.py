@@ -14,6 +14,7 @@ from onnxgrid.engines.gradients.rules import apply_gradient_rules, register_plac
 from onnxgrid.engines.torch_program import require_known_ops
 from onnxgrid.engines.trainable_graph import TrainableGraph
 from onnxgrid.engines.training_mode import enter_training_mode
+from onnxgrid.errors import ConfigError
 from onnxgrid.losses import Loss, OpWriter
 
 __all__ = ["LOSS", "TARGET", "TrainingGraph", "build_training_graph"]
@@ -42,8 +43,9 @@ def build_training_graph(graph: TrainableGraph, loss: Loss) -> TrainingGraph:
     """The training graph of a network under a loss; every parameter of the graph gets a gradient.
 
     Raises:
-        ConfigError: naming every node that neither ONNX Runtime nor our own rules can differentiate.
+        ConfigError: naming every node whose op or attribute we do not know, or with what ONNX Runtime's builder says.
     """
+    require_known_ops(graph.model.graph, graph.place)
     model = graph.model.clone()
     enter_training_mode(model, graph.statistics)
     make_padding_explicit(model)
@@ -51,11 +53,12 @@ def build_training_graph(graph: TrainableGraph, loss: Loss) -> TrainingGraph:
     _initializers_to_inputs(model.graph, [*graph.parameters, *graph.statistics])
     try:
         built = build_gradients(model, set(graph.parameters))
-    except RuntimeError:
-        # ONNX Runtime differentiates more ops than torch_ops.py knows, so the table is asked only now. It names the
-        # first op alone.
-        require_known_ops(graph.model.graph, graph.place)
-        raise
+    except Exception as error:  # the builder's C++ exceptions arrive as RuntimeError, IndexError and others
+        raise ConfigError(
+            f"ONNX Runtime cannot build the gradients of this network ({(str(error).splitlines() or [''])[0]})",
+            place=graph.place,
+            fix="Train it with --engine torch.",
+        ) from error
     apply_gradient_rules(built)
     return TrainingGraph(ir.to_proto(built), {name: f"{name}_grad" for name in graph.parameters})
 

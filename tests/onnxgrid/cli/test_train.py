@@ -88,7 +88,10 @@ USAGE_ERRORS = {
     ),
     "an absent file": (["absent.json"], "Invalid value for '[CONFIG]': File 'absent.json' does not exist."),
     "another kind of run": (["--app=pde", "run.json"], "Invalid value for '--app': 'pde' is not 'dnn'."),
-    "no epochs": (["run.json", "--num-epochs", "0"], "Invalid value for '--num-epochs': 0 is not in the range x>=1."),
+    "no epochs": (
+        ["run.json", "--num-epochs", "0"],
+        "Invalid value for '--num-epochs': 0 is not in the range 1<=x<=2147483647.",
+    ),
 }
 
 

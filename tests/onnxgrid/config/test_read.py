@@ -96,7 +96,6 @@ def test_the_defaults_are_those_of_the_dialect():
     assert (config.checkpoints.save, config.checkpoints.interval, config.checkpoints.load) == (None, 1, None)
     assert (config.data.batch_size, config.data.test_batch_size, config.data.seed) == (64, 64, 42)
     assert not config.data.preload
-    assert not config.data.target_is_mask
     assert config.optimizer == SGDConfig(learning_rate=0.01, momentum=0, weight_decay=0, dampening=0, nesterov=False)
     assert config.loss == NLLLossConfig(weight=None, ignore_index=None)
 
@@ -201,11 +200,15 @@ REFUSED = {
     "a number as a string": (
         TRAINING,
         {"data.batch_size": "64"},
-        'data.batch_size is "64"\n  Give an integer of 1 or more.',
+        'data.batch_size is "64"\n  Give an integer of 1 or more, below 2**31.',
     ),
-    "a boolean as a number": (TRAINING, {"num_epochs": True}, "num_epochs is true\n  Give an integer of 1 or more."),
-    "no epochs": (TRAINING, {"num_epochs": 0}, "num_epochs is 0\n  Give an integer of 1 or more."),
-    "half an epoch": (TRAINING, {"num_epochs": 1.5}, "num_epochs is 1.5\n  Give an integer of 1 or more."),
+    "a boolean as a number": (
+        TRAINING,
+        {"num_epochs": True},
+        "num_epochs is true\n  Give an integer of 1 or more, below 2**31.",
+    ),
+    "no epochs": (TRAINING, {"num_epochs": 0}, "num_epochs is 0\n  Give an integer of 1 or more, below 2**31."),
+    "half an epoch": (TRAINING, {"num_epochs": 1.5}, "num_epochs is 1.5\n  Give an integer of 1 or more, below 2**31."),
     "a negative rate": (
         TRAINING,
         {"optimizer.learning_rate": -0.1},
@@ -227,7 +230,7 @@ REFUSED = {
         "optimizer.dampening is []\n  Give a number.",
     ),
     "a flag as a word": (TRAINING, {"data.preload": "yes"}, 'data.preload is "yes"\n  Give true or false.'),
-    "a negative seed": (TRAINING, {"data.seed": -1}, "data.seed is -1\n  Give an integer of 0 or more."),
+    "a negative seed": (TRAINING, {"data.seed": -1}, "data.seed is -1\n  Give an integer of 0 or more, below 2**63."),
     "an empty tag": (
         TRAINING,
         {"data.training_tag": ""},
@@ -328,7 +331,7 @@ REFUSED = {
     "a milestone that is no epoch": (
         TRAINING,
         {"optimizer.lr_scheduler": {"type": "MultiStep", "milestones": [3, 0]}},
-        "optimizer.lr_scheduler.milestones[1] is 0\n  Give an integer of 1 or more.",
+        "optimizer.lr_scheduler.milestones[1] is 0\n  Give an integer of 1 or more, below 2**31.",
     ),
     "no milestones": (
         TRAINING,
@@ -413,7 +416,8 @@ def test_what_is_wrong_is_told_with_its_key_and_what_is_allowed(base, changes, m
 def test_a_long_value_is_cut():
     message = problem(TRAINING, {"num_epochs": list(range(100))})
     assert message == (
-        "num_epochs is [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16...\n  Give an integer of 1 or more."
+        "num_epochs is [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16...\n"
+        "  Give an integer of 1 or more, below 2**31."
     )
 
 
@@ -437,13 +441,13 @@ def test_everything_wrong_is_told_at_once_with_places():
         "run.json:5:23: data.slicers is not supported in this version",
         f"  Leave it out. Supported here: {supported}.",
         "run.json:5:58: data.batch_size is 0",
-        "  Give an integer of 1 or more.",
+        "  Give an integer of 1 or more, below 2**31.",
         '--set data.seed=x: data.seed is "x"',
-        "  Give an integer of 0 or more.",
+        "  Give an integer of 0 or more, below 2**63.",
         'run.json:6:25: optimizer.type is "Hessian", which this version does not support',
         '  Use one of: "SGD", "Adam".',
         "run.json:3:17: num_epochs is 0",
-        "  Give an integer of 1 or more.",
+        "  Give an integer of 1 or more, below 2**31.",
         "run.json:1:20: loss is missing, but data.input_path asks for training",
         "  Give loss, or leave data.input_path out.",
         "run.json:4:11: data.target_path is missing, but data.input_path asks for training",

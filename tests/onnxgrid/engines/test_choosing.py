@@ -29,7 +29,9 @@ INFERENCE_BUILD = (
 )
 
 
-@pytest.fixture(params=[((3, 10), NOT_INSTALLED), ((3, 13), NO_WHEEL), (None, INFERENCE_BUILD)], ids=lambda p: p[1][:30])
+@pytest.fixture(
+    params=[((3, 10), NOT_INSTALLED), ((3, 13), NO_WHEEL), (None, INFERENCE_BUILD)], ids=lambda p: p[1][:30]
+)
 def reason(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Why the ort engine cannot run, on a system where that is so."""
     version, text = request.param

@@ -1,4 +1,4 @@
-"""Graphs that other tools write: nodes without names, auto_pad, parts that are not used, ops that nobody can differentiate."""
+"""Graphs that other tools write: nodes without names, auto_pad, parts that are not used, ops without a gradient."""
 
 import numpy as np
 import onnx
@@ -24,7 +24,10 @@ PADS = "pads: ints = [1, 1, 1, 1]"
 
 
 def foreign_model(body: str, *, names: tuple[str, ...] = ()) -> ir.Model:
-    """The model of an ONNX text over x (N, 2, 7, 6), with those of `WEIGHTS` that it reads; its nodes get these names, or none."""
+    """The model of an ONNX text over x (N, 2, 7, 6), with those of `WEIGHTS` that it reads.
+
+    Its nodes get these names, the others none.
+    """
     text = f'<ir_version: 9, opset_import: ["" : 17]>\nnet (float[N, 2, 7, 6] x) => (float[N, 2, H, W] y) {{ {body} }}'
     proto = onnx.parser.parse_model(text)
     read = {name for node in proto.graph.node for name in node.input}
@@ -153,7 +156,8 @@ REFUSED = {
     ),
     "no weights": (
         model_with(weight=False),
-        'net.onnx: the network has no trainable parameter\n  Set "trainable": true on at least one layer that has weights.',
+        "net.onnx: the network has no trainable parameter\n"
+        '  Set "trainable": true on at least one layer that has weights.',
     ),
 }
 

@@ -8,6 +8,7 @@ import onnx_ir as ir
 import onnxruntime
 import pytest
 import torch
+from onnx.reference import ReferenceEvaluator
 
 from onnxgrid.engines.gradients.padding import make_padding_explicit
 from onnxgrid.engines.kernels import dropout_mask
@@ -44,6 +45,9 @@ def random(*shape: int) -> np.ndarray:
 
 SIGNATURE = "net (float[N, 2, 7, 6] x, float[{w}] w) => (float[N, 3, H, W] y)"
 
+LAST = np.iinfo(np.int64).max
+"""As the end of a slice: up to the last cell."""
+
 PADDING_CASES: dict[str, tuple[str, str, str, int]] = {
     "a convolution with unequal pads": (
         "3, 2, 3, 3",
@@ -58,7 +62,7 @@ PADDING_CASES: dict[str, tuple[str, str, str, int]] = {
     "a transposed convolution with unequal pads": (
         "2, 3, 3, 3",
         "{ y = ConvTranspose <pads: ints = [0, 1, 2, 0], strides: ints = [2, 2]> (x, w) }",
-        f"""<int64[2] "y/starts" =  {{0,1}}, int64[2] "y/ends" =  {{-2,{np.iinfo(np.int64).max}}}, int64[2] "y/axes" =  {{2,3}}>
+        f"""<int64[2] "y/starts" =  {{0,1}}, int64[2] "y/ends" =  {{-2,{LAST}}}, int64[2] "y/axes" =  {{2,3}}>
 {{
    "y/full" = ConvTranspose <pads: ints = [0, 0, 0, 0], strides: ints = [2, 2]> (x, w)
    y = Slice ("y/full", "y/starts", "y/ends", "y/axes")
@@ -99,7 +103,8 @@ def body(text: str) -> str:
 
 
 def test_the_crop_keeps_the_name_of_a_graph_output_and_of_an_inner_value() -> None:
-    model = model_of("""net (float[N, 2, 7, 6] x, float[2, 2, 3, 3] w) => (float[N, 2, H, W] a, float[N, 2, H, W] y) {
+    model = model_of("""net (float[N, 2, 7, 6] x, float[2, 2, 3, 3] w)
+    => (float[N, 2, H, W] a, float[N, 2, H, W] y) {
         a = ConvTranspose <pads: ints = [0, 0, 1, 1]> (x, w)
         y = Relu (a)
     }""")
@@ -112,7 +117,8 @@ def test_the_crop_keeps_the_name_of_a_graph_output_and_of_an_inner_value() -> No
 
 
 NORMALIZED = """net (float[N, 2, 4, 3] x) => (float[N, 2, 4, 3] y)
-<float[2] "n.weight" = {1, 2}, float[2] "n.bias" = {3, 4}, float[2] "n.running_mean" = {5, 6}, float[2] "n.running_var" = {7, 8}>
+<float[2] "n.weight" = {1, 2}, float[2] "n.bias" = {3, 4},
+float[2] "n.running_mean" = {5, 6}, float[2] "n.running_var" = {7, 8}>
 { y = BatchNormalization <epsilon: float = 0.5, momentum: float = 0.75>
     (x, "n.weight", "n.bias", "n.running_mean", "n.running_var") }"""
 
@@ -127,7 +133,7 @@ def test_a_trained_normalization_uses_the_batch_and_gives_its_statistics() -> No
     before = text_of(model)
     assert [value.shape for value in model.graph.outputs[1:]] == [[2], [2]]
     x = random(5, 2, 4, 3)
-    y, mean, variance = onnx.reference.ReferenceEvaluator(ir.to_proto(model)).run(None, {"x": x})
+    y, mean, variance = ReferenceEvaluator(ir.to_proto(model)).run(None, {"x": x})
     batch_mean, batch_variance = x.mean((0, 2, 3)), x.var((0, 2, 3))
     np.testing.assert_allclose(mean, 0.75 * np.array([5, 6]) + 0.25 * batch_mean, rtol=1e-5)
     np.testing.assert_allclose(variance, 0.75 * np.array([7, 8]) + 0.25 * batch_variance, rtol=1e-5)

@@ -12,6 +12,7 @@ from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
 from onnxgrid.engines.torch_ops import TORCH_OPS, bind_attributes, torch_op
+from onnxgrid.errors import WorkFailed
 
 
 @dataclass(frozen=True)
@@ -243,12 +244,22 @@ def test_every_op_has_a_case() -> None:
     assert {("", case.op_type) for case in CASES.values()} == set(TORCH_OPS)
 
 
-def test_resize_refuses_what_it_cannot_do() -> None:
-    with pytest.raises(ValueError, match="has no torch counterpart here") as caught:
-        bind_attributes("", "Resize", {"mode": "cubic"})(torch.from_numpy(X), None, torch.from_numpy(ENLARGED))
+def test_resize_refuses_other_modes() -> None:
+    with pytest.raises(TypeError) as caught:
+        bind_attributes("", "Resize", {"mode": "cubic"})
     assert str(caught.value) == (
-        "Resize with mode='cubic', coordinate_transformation_mode='half_pixel', nearest_mode='round_prefer_floor' "
-        "has no torch counterpart here"
+        "Resize is cubic with half_pixel and round_prefer_floor; "
+        "known are nearest with asymmetric and floor, linear with half_pixel"
+    )
+
+
+def test_resize_refuses_factors_that_are_not_whole() -> None:
+    resize = bind_attributes("", "Resize", {"mode": "linear"})
+    with pytest.raises(WorkFailed) as caught:
+        resize(torch.zeros(1, 1, 4, 6), None, torch.tensor([1, 1, 1.5, 2]))
+    assert str(caught.value) == (
+        "A Resize from [4, 6] to [6.0, 12.0] is not by whole factors: training does not know it.\n"
+        "  Use whole factors in the network."
     )
 
 

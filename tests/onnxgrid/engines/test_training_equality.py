@@ -70,12 +70,22 @@ UPSAMPLER = [
     layer("Conv2D", "out", filters=1, kernel_size=1),
 ]
 
+SHARED = [
+    layer("InputLayer", "image", batch_input_shape=[None, 12, 10, 2]),
+    layer("Conv2D", "conv", filters=2, kernel_size=3, padding="same") | {"inbound_nodes": ["image"]},
+    layer("BatchNormalization", "norm", momentum=0.7)
+    | {"inbound_nodes": [[["image", 0, 0, {}]], [["conv", 0, 0, {}]]]},
+    merge("Add", "sum", ["norm"]) | {"inbound_nodes": [[["norm", 0, 0, {}], ["norm", 1, 0, {}]]]},
+    layer("Conv2D", "out", filters=1, kernel_size=1) | {"inbound_nodes": ["sum"]},
+]
+
 CASES: dict[str, tuple[list[dict[str, object]], Loss, tuple[int, ...]]] = {
     "classifier with dropout and batch normalization": (CLASSIFIER, NegativeLogLikelihood(), (8,)),
     "weighted classes, one of them ignored": (CLASSIFIER, NegativeLogLikelihood((1.0, 2.0, 0.5, 3.0, 1.0), 3), (8,)),
     "frozen convolution and normalization": (FROZEN, NegativeLogLikelihood(), (8,)),
     "segmentation behind a sigmoid": (SEGMENTER, BinaryCrossEntropy(), (8, 1, 12, 10)),
     "logits": (UPSAMPLER, BinaryCrossEntropyWithLogits(), (8, 1, 12 * 2, 10 * 3)),
+    "a normalization that is called twice": (SHARED, MeanSquaredError(), (8, 1, 12, 10)),
     "regression": (UPSAMPLER, MeanSquaredError(), (8, 1, 12 * 2, 10 * 3)),
 }
 
@@ -188,13 +198,38 @@ def test_dropout_masks_depend_on_seed_step_and_layer_only() -> None:
     assert counts[0].item() / 2000 == pytest.approx(0.25, abs=0.03)  # three standard deviations of 2000 draws
 
 
-def test_the_zoo_trains_on_both_engines(tmp_path: Path) -> None:
+def test_the_zoo_trains_alike_on_both_engines(tmp_path: Path) -> None:
     path = tmp_path / "unet.json"
     path.write_text(json.dumps(zoo.unet2d((16, 16, 1), depth=2)))
     graph = TrainableGraph.from_model(converters.convert(path), str(path))
     inputs = torch.rand(4, 1, 16, 16, generator=torch.Generator().manual_seed(0))
-    losses = [
-        create_engine(name, graph, MeanSquaredError(), seed=0).step(inputs, inputs, number=0).loss.item()
-        for name in ("ort", "torch")
-    ]
-    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    losses: dict[str, list[float]] = {}
+    for name in ("ort", "torch"):
+        engine = create_engine(name, graph, MeanSquaredError(), seed=0)
+        optimizer = create_optimizer(SGDConfig(learning_rate=0.1), engine.parameters, engine.gradients)
+        losses[name] = []
+        for number in range(5):
+            losses[name].append(engine.step(inputs, 1 - inputs, number=number).loss.item())
+            optimizer.step()
+    assert losses["ort"] == pytest.approx(losses["torch"], rel=TOLERANCE)
+    assert losses["ort"][-1] < losses["ort"][0]
+
+
+def test_calls_of_a_shared_normalization_update_its_statistics_in_turn(tmp_path: Path) -> None:
+    engine = create_engine("ort", graph_of(SHARED, tmp_path), MeanSquaredError(), seed=0)
+    inputs, targets = batches((8, 1, 12, 10))[0]
+    conv = F.conv2d(inputs, engine.parameters.views["conv.weight"], engine.parameters.views["conv.bias"], padding=1)
+    engine.step(inputs, targets, number=0)
+    first = 0.3 * inputs.mean((0, 2, 3))
+    torch.testing.assert_close(engine.statistics.views["norm.running_mean"], 0.7 * first + 0.3 * conv.mean((0, 2, 3)))
+
+
+@pytest.mark.parametrize("engine_name", ["ort", "torch"])
+def test_the_memory_order_of_a_batch_makes_no_difference(engine_name: str, tmp_path: Path) -> None:
+    graph = graph_of(UPSAMPLER, tmp_path)
+    inputs, targets = batches((8, 1, 24, 30))[0]
+    losses = []
+    for move in (torch.clone, lambda x: x.permute(0, 3, 2, 1).contiguous().permute(0, 3, 2, 1)):
+        engine = create_engine(engine_name, graph, MeanSquaredError(), seed=0)
+        losses.append(engine.step(move(inputs), move(targets), number=0).loss.item())
+    assert losses[0] == losses[1]

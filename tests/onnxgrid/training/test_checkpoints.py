@@ -16,11 +16,11 @@ import torch
 
 import converters
 from converters.weights import read_weights
-from onnxgrid.config.optimizer import AdamConfig, OptimizerConfig, SGDConfig
+from onnxgrid.config.optimizer import OptimizerConfig, SGDConfig
 from onnxgrid.engines import create_engine
 from onnxgrid.engines.engine import Engine
 from onnxgrid.engines.trainable_graph import TrainableGraph
-from onnxgrid.errors import ConfigError
+from onnxgrid.errors import ConfigError, WorkFailed
 from onnxgrid.losses import MeanSquaredError
 from onnxgrid.optimizers import create_optimizer
 from onnxgrid.training.checkpoints import (
@@ -55,8 +55,10 @@ class Trained:
     """A network after two steps."""
 
     def __init__(self, model: ir.Model, config: OptimizerConfig = MOMENTUM, engine: str = "torch") -> None:
-        self.model = model
-        self.engine: Engine = create_engine(engine, TrainableGraph.from_model(model, "net.json"), MeanSquaredError(), seed=0)
+        self.model, self.has_saved = model, False
+        self.engine: Engine = create_engine(
+            engine, TrainableGraph.from_model(model, "net.json"), MeanSquaredError(), seed=0
+        )
         self.optimizer = create_optimizer(config, self.engine.parameters, self.engine.gradients)
         x = torch.rand(4, 2, 6, 5, generator=torch.Generator().manual_seed(0))
         for number in range(2):
@@ -64,7 +66,16 @@ class Trained:
             self.optimizer.step()
 
     def save(self, folder: Path, epoch: int = STATE.epoch) -> Path:
-        return save_checkpoint(folder, replace(STATE, epoch=epoch), self.model, self.engine, self.optimizer)
+        first_of_run, self.has_saved = not self.has_saved, True
+        return save_checkpoint(
+            folder,
+            replace(STATE, epoch=epoch),
+            self.model,
+            self.engine,
+            self.optimizer,
+            settings={"data.batch_size": 4},
+            first_of_run=first_of_run,
+        )
 
 
 @pytest.fixture
@@ -85,7 +96,11 @@ def read(folder: Path) -> Checkpoint:
 
 def test_a_pair_has_these_names_and_nothing_else_is_left(trained: Trained, folder: Path) -> None:
     assert trained.save(folder) == folder / "model_checkpoint_3.onnx"
-    assert sorted(path.name for path in folder.iterdir()) == ["model_checkpoint_3.onnx", "model_checkpoint_3.pt"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "checkpoints.json",
+        "model_checkpoint_3.onnx",
+        "model_checkpoint_3.pt",
+    ]
 
 
 def test_both_files_of_a_pair_hold_the_engines_weights(trained: Trained, folder: Path) -> None:
@@ -144,10 +159,44 @@ def test_the_optimizer_goes_on_where_it_was(trained: Trained, folder: Path, tmp_
     assert torch.equal(trained.engine.parameters.flat, resumed.engine.parameters.flat)
 
 
-def test_the_newest_by_number_is_taken(trained: Trained, folder: Path) -> None:
-    for epoch in (9, 10, 2):
+def test_the_newest_of_the_run_is_taken_though_an_earlier_run_came_further(trained: Trained, folder: Path) -> None:
+    for epoch in (2, 9, 10):
         trained.save(folder, epoch)
     assert read(folder).state.epoch == 10
+    again = Trained(trained.model)
+    for epoch in (1, 2):
+        again.save(folder, epoch)
+        assert read(folder).state.epoch == epoch
+
+
+def test_without_the_list_the_highest_number_is_taken(trained: Trained, folder: Path) -> None:
+    for epoch in (2, 9, 10):
+        trained.save(folder, epoch)
+    (folder / "checkpoints.json").unlink()
+    assert read(folder).state.epoch == 10
+
+
+def test_a_broken_list_is_named(trained: Trained, folder: Path) -> None:
+    trained.save(folder)
+    (folder / "checkpoints.json").write_text("[1")
+    with pytest.raises(ConfigError) as caught:
+        newest_checkpoint(folder)
+    assert str(caught.value) == (
+        f"{folder}/checkpoints.json: is not a list of epochs that onnxgrid train wrote\n"
+        "  Delete it: the checkpoint of the highest number in the folder is then the newest."
+    )
+
+
+def test_weights_that_are_not_finite_are_not_saved(trained: Trained, folder: Path) -> None:
+    trained.save(folder, 1)
+    trained.engine.parameters.flat[0] = float("inf")
+    with pytest.raises(WorkFailed) as caught:
+        trained.save(folder, 2)
+    assert str(caught.value) == (
+        "The weights are not finite after epoch 2; they are not saved.\n"
+        "  Lower optimizer.learning_rate, and go on from the last checkpoint with --resume."
+    )
+    assert read(folder).state.epoch == 1
 
 
 @pytest.mark.parametrize("exists", [True, False])
@@ -172,24 +221,31 @@ def damage(path: Path, how: str) -> None:
     if how == "foreign":
         torch.save({"weight": torch.zeros(2)}, path)
     elif how == "incomplete":
-        torch.save({"format": "onnxgrid-checkpoint", "version": 1, "epoch": 2}, path)
+        torch.save({"format": "onnxgrid-checkpoint", "version": 1, "epoch": 2, "seed": 0, "model": {}}, path)
     else:
         path.write_bytes({"cut": content[: len(content) // 2], "empty": b"", "text": b"not a checkpoint"}[how])
 
 
-@pytest.mark.parametrize("how", ["cut", "empty", "text", "foreign", "incomplete"])
+UNREADABLE = "it is cut off, or another kind of file"
+DAMAGES = {
+    "cut": UNREADABLE,
+    "empty": UNREADABLE,
+    "text": UNREADABLE,
+    "foreign": "it was not written by onnxgrid train",
+    "incomplete": "it lacks engine, optimizer, seconds, settings, step",
+}
+
+
+@pytest.mark.parametrize(("how", "reason"), DAMAGES.items(), ids=DAMAGES)
 def test_an_older_checkpoint_is_taken_with_a_warning_where_the_newest_is_damaged(
-    trained: Trained, folder: Path, how: str, caplog: pytest.LogCaptureFixture
+    trained: Trained, folder: Path, how: str, reason: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     trained.save(folder, 1)
     damaged = trained.save(folder, 2).with_suffix(".pt")
     damage(damaged, how)
     with caplog.at_level(logging.WARNING):
         assert read(folder).state.epoch == 1
-    (message,) = caplog.messages
-    assert message.startswith(f"{damaged} is not a whole checkpoint (")
-    assert message.endswith("); looking for an older one.")
-    assert "\n" not in message
+    assert caplog.messages == [f"{damaged} is not a whole checkpoint ({reason}); looking for an older one."]
 
 
 def test_all_damaged_is_as_good_as_none(trained: Trained, folder: Path) -> None:
@@ -197,7 +253,7 @@ def test_all_damaged_is_as_good_as_none(trained: Trained, folder: Path) -> None:
     assert newest_checkpoint(folder) is None
 
 
-@pytest.mark.parametrize("renames", [0, 1], ids=["before the first rename", "between the two"])
+@pytest.mark.parametrize("renames", [0, 1, 2], ids=["before the list", "before the model", "between the two"])
 def test_a_kill_at_any_instant_leaves_the_earlier_pair_whole(
     trained: Trained, folder: Path, renames: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -216,8 +272,10 @@ def test_a_kill_at_any_instant_leaves_the_earlier_pair_whole(
         trained.save(folder, 2)
     assert len(done) == renames
     after = {path.name: path.read_bytes() for path in folder.iterdir()}
-    assert {name: after[name] for name in before} == before
-    assert set(after) - set(before) == ({"model_checkpoint_2.onnx"} if renames else set())
+    assert {name: after[name] for name in before if name != "checkpoints.json"} == {
+        name: content for name, content in before.items() if name != "checkpoints.json"
+    }
+    assert set(after) - set(before) == ({"model_checkpoint_2.onnx"} if renames == 2 else set())
     assert read(folder).state.epoch == 1
 
 
@@ -252,8 +310,6 @@ def test_a_checkpoint_of_another_shape_is_refused(trained: Trained, folder: Path
 
 
 OTHERS: dict[str, tuple[OptimizerConfig, bool, str]] = {
-    "another optimizer": (AdamConfig(), True, "its options are others"),
-    "another momentum": (SGDConfig(momentum=0.5), True, "its options are others"),
     "other layers frozen": (MOMENTUM, False, "its state has another size"),
 }
 

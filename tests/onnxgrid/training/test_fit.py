@@ -9,7 +9,7 @@ from onnxgrid.data.columns import StoredColumn
 from onnxgrid.data.dataset import Dataset
 from onnxgrid.errors import DataError
 from onnxgrid.losses import Loss, MeanSquaredError, NegativeLogLikelihood
-from onnxgrid.training.fit import require_fit, with_classes_checked
+from onnxgrid.training.fit import require_fit, with_targets_checked
 
 Sizes = list[int | str | None]
 
@@ -47,7 +47,11 @@ FITTING: dict[str, tuple[ir.Model, Dataset, Loss | None]] = {
         dataset((1, 8, 9), torch.zeros(2, 8, 9, dtype=torch.int64)),
         NegativeLogLikelihood(),
     ),
-    "values": (network(["N", 1, 8, 9], ["N", 2, 4, 4]), dataset((1, 8, 9), torch.zeros(2, 2, 4, 4)), MeanSquaredError()),
+    "values": (
+        network(["N", 1, 8, 9], ["N", 2, 4, 4]),
+        dataset((1, 8, 9), torch.zeros(2, 2, 4, 4)),
+        MeanSquaredError(),
+    ),
     "sizes left open": (
         network(["N", 1, None, "W"], ["N", 1, None, "W"]),
         dataset((1, 8, 9), torch.zeros(2, 1, 8, 9)),
@@ -128,7 +132,7 @@ def test_what_does_not_fit_is_told_before_the_first_step(
 def check_classes(targets: torch.Tensor | None, loss: Loss, outputs: Sizes) -> list[Batch]:
     data = dataset((5,), labels(*range(9)))
     batches = [Batch(torch.zeros(2, 5), targets, torch.tensor([4, 7]))]
-    return list(with_classes_checked(iter(batches), data, network(["N", 5], outputs), loss, "data/x"))
+    return list(with_targets_checked(iter(batches), data, network(["N", 5], outputs), loss, "data/x"))
 
 
 def test_batches_whose_classes_exist_pass() -> None:

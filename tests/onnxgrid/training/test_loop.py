@@ -75,13 +75,15 @@ def test_a_loss_that_is_not_finite_stops_the_run_before_the_update(loss: float) 
         run(engine, 2, 2, 2)
     assert str(caught.value) == (
         f"The loss is {loss} in batch 2 (step 9 of the run).\n"
-        "  Lower optimizer.learning_rate, or look for NaN and unscaled values in the data."
+        "  Lower optimizer.learning_rate, or look for NaN, unscaled or all ignored values in the data."
     )
     assert engine.parameters.views["w"].tolist() == [-3.0, -4.0]
 
 
 def evaluated(
-    batches: Iterator[Batch], loss: MeanSquaredError | None, metric: Callable[[torch.Tensor, torch.Tensor], float] | None
+    batches: Iterator[Batch],
+    loss: MeanSquaredError | None,
+    metric: Callable[[torch.Tensor, torch.Tensor], float] | None,
 ) -> tuple[Evaluation, list[EvaluatedBatch]]:
     seen: list[EvaluatedBatch] = []
     return evaluate(lambda x: x + len(x), loss, metric, batches, on_batch=seen.append), seen

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from onnxgrid.training.metrics import accuracy
+from onnxgrid.losses import BinaryCrossEntropyWithLogits, MeanSquaredError
+from onnxgrid.training.metrics import accuracy, metric_of
 
 CLASS_MAP = torch.tensor([[[0, 0, 1], [1, 1, 1]]])
 """(N, H, W)"""
@@ -34,4 +35,14 @@ CASES: dict[str, tuple[torch.Tensor, torch.Tensor, float]] = {
 
 @pytest.mark.parametrize(("outputs", "targets", "expected"), CASES.values(), ids=CASES)
 def test_accuracy(outputs: torch.Tensor, targets: torch.Tensor, expected: float) -> None:
-    assert accuracy(outputs, targets) == pytest.approx(expected)
+    assert accuracy(outputs, targets, threshold=0.5) == pytest.approx(expected)
+
+
+def test_a_logit_is_positive_from_zero_on() -> None:
+    metric = metric_of(BinaryCrossEntropyWithLogits())
+    assert metric is not None
+    assert metric(torch.tensor([[[[0.2, -0.2]]]]), torch.tensor([[[[1.0, 0.0]]]])) == 1.0
+
+
+def test_a_regression_has_no_accuracy() -> None:
+    assert metric_of(MeanSquaredError()) is None

@@ -29,7 +29,9 @@ def test_lines_are_those_of_the_specification(tmp_path: Path) -> None:
     assert files.test_path.read_text() == "12 3.000 0.500000 0.875000\n"
 
 
-@pytest.mark.parametrize(("outfile", "train", "test"), [("run", "run_train", "run_test"), ("a.b.log", "a.b_train.log", "a.b_test.log")])
+@pytest.mark.parametrize(
+    ("outfile", "train", "test"), [("run", "run_train", "run_test"), ("a.b.log", "a.b_train.log", "a.b_test.log")]
+)
 def test_names(outfile: str, train: str, test: str, tmp_path: Path) -> None:
     files = write_epochs(tmp_path / "new" / "folder" / outfile)
     assert (files.train_path.name, files.test_path.name) == (train, test)

@@ -1,0 +1,41 @@
+"""What of a configuration decides the numbers of a run: saved with each checkpoint, compared when a run is resumed."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+from onnxgrid.config import InputPath, RunConfig
+
+__all__ = ["differences", "run_settings"]
+
+WITHOUT_EFFECT = ("preload", "test_batch_size", "test_input_path", "test_target_path", "testing_tag")
+"""Keys of `data` that training does not depend on."""
+
+
+def run_settings(settings: RunConfig) -> dict[str, Any]:
+    """{key: value} of data, optimizer and loss, the keys with dots as in error messages, the values as in JSON."""
+    sections = {"data": settings.data, "optimizer": settings.optimizer, "loss": settings.loss}
+    return {key: value for name, section in sections.items() for key, value in _flat(section, name)}
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, str]:
+    """{key: "was ..., is ..."} for each key whose value is another one."""
+    return {
+        key: f"was {before.get(key)}, is {now.get(key)}"
+        for key in sorted(before.keys() | now.keys())
+        if before.get(key) != now.get(key)
+    }
+
+
+def _flat(value: Any, key: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            if key != "data" or name not in WITHOUT_EFFECT:
+                yield from _flat(getattr(value, name), f"{key}.{name}")
+    elif isinstance(value, InputPath):
+        yield key, value.given
+    elif isinstance(value, tuple):
+        yield key, list(value)
+    else:
+        yield key, getattr(value, "value", value)  # an Enum's
