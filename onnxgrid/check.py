@@ -23,6 +23,9 @@ Array = npt.NDArray[Any]
 
 BATCH = 2
 
+NOISE = 1e-6
+"""Differences below this share of the largest output are rounding."""
+
 OPEN_SIZE = 64
 """What stands for a spatial size that the network leaves open: divisible by what most networks halve."""
 
@@ -44,22 +47,31 @@ class CheckReport:
         runtime: what ran the model.
         difference: the largest difference from Keras, relative to its largest output; None if nothing was compared.
         reason: why nothing was compared; empty if something was.
+        varies: whether different inputs gave different outputs; if not, a comparison says little.
     """
 
     runtime: str
     difference: float | None
     reason: str
+    varies: bool = True
 
     def lines(self) -> list[str]:
         """What a person reads."""
         compared = f"not compared with Keras: {self.reason}"
         if self.difference is not None:
             compared = f"equals Keras to {self.difference:.1e} of the largest output"
+            if not self.varies:
+                compared += ", but gives the same for every input: with these weights that says little"
         return [f"check: runs in {self.runtime}", f"check: {compared}"]
 
     def to_json(self) -> dict[str, Any]:
         """All of it, for a machine."""
-        return {"runtime": self.runtime, "difference": self.difference, "reason": self.reason or None}
+        return {
+            "runtime": self.runtime,
+            "difference": self.difference,
+            "reason": self.reason or None,
+            "varies": self.varies,
+        }
 
 
 def check_model(model: ir.Model, network: Path | None, *, channels_last: bool, seed: int = 0) -> CheckReport:
@@ -102,7 +114,8 @@ def check_model(model: ir.Model, network: Path | None, *, channels_last: bool, s
             f"the check failed: the model differs from Keras by {difference:.1e} of the largest output",
             fix="Please report it with the network's JSON: a converted network should equal Keras to 1e-5.",
         )
-    return CheckReport(runtime, difference, "")
+    varies = any(np.ptp(y, axis=0).max() > NOISE * np.abs(y).max() for y in outputs)
+    return CheckReport(runtime, difference, "", varies)
 
 
 def _sizes(value: ir.Value, keras_shape: tuple[int | None, ...], channels_last: bool) -> tuple[int, ...]:

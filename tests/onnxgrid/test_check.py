@@ -77,3 +77,13 @@ def test_what_is_not_compared_says_why(text: Any, reason: str, network: Path) ->
     assert report.difference is None
     assert report.reason.startswith(reason)
     assert report.lines()[1].startswith(f"check: not compared with Keras: {reason}")
+
+
+def test_an_output_that_no_input_changes_is_said_to_prove_little(network: Path) -> None:
+    model = converters.convert(network)
+    set_values(model, "head.weight", 0.0)
+    report = check_model(model, network, channels_last=False)
+    assert report.lines()[1] == (
+        "check: equals Keras to 0.0e+00 of the largest output, "
+        "but gives the same for every input: with these weights that says little"
+    )

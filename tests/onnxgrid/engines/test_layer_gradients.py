@@ -1,6 +1,5 @@
 """The gradient of every layer that can be converted, on the ort engine against torch's autograd."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +11,6 @@ from converters.layers import LAYERS
 from onnxgrid.engines import create_engine
 from onnxgrid.engines.trainable_graph import TrainableGraph
 from onnxgrid.losses import MeanSquaredError
-
-os.environ.setdefault("KERAS_BACKEND", "torch")  # before Keras is imported, by the table of layers
-
 from tests.converters.keras_oracle import convert_keras
 from tests.converters.layer_cases import Case
 from tests.converters.layer_cases import flat as layer_cases

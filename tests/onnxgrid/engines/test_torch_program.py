@@ -1,6 +1,5 @@
 """Whole graphs in torch: every op that the converter writes is known, and gives what ONNX Runtime gives."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +12,6 @@ import torch
 import converters
 from onnxgrid.engines.torch_ops import TORCH_OPS
 from onnxgrid.engines.torch_program import TorchProgram
-
-os.environ.setdefault("KERAS_BACKEND", "torch")  # before Keras is imported, by the table of layers
-
 from tests.converters.keras_oracle import channels_first, convert_keras, random_inputs, random_numbers
 from tests.converters.layer_cases import Case
 from tests.converters.layer_cases import flat as layer_cases

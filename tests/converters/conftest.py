@@ -1,5 +1,0 @@
-"""Keras is the oracle of this room's tests; it runs on torch, and must be told so before it is imported."""
-
-import os
-
-os.environ["KERAS_BACKEND"] = "torch"
