@@ -43,7 +43,7 @@ FAMILIES: dict[str, tuple[Build, int]] = {
 
 @pytest.fixture(autouse=True)
 def _nasnet_on_torch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keras does not offer NASNet on torch, because it trains wrongly there; what it predicts is right."""
+    """Keras refuses to build NASNet on torch; the comparison needs its predictions only."""
     monkeypatch.setattr(nasnet, "backend", SimpleNamespace(**{**vars(backend), "backend": lambda: "tensorflow"}))
 
 
