@@ -23,7 +23,7 @@ MAX_SHOWN_COLUMNS = 120
 
 
 MAX_JSON_BYTES = 2**26
-"""64 MiB: no network of `keras.applications` has a JSON of a tenth of that, and parsed JSON takes many times its size."""
+"""64 MiB: a network's JSON has a few megabytes at most, and takes many times its size once it is parsed."""
 
 
 @dataclass(frozen=True)
