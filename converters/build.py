@@ -23,7 +23,7 @@ from converters.layers.layer_builder import GraphBuilder, IoLayout, LayerBuilder
 from converters.layers.operations import KERAS_PREFIX, OPERATIONS, TF_PREFIX
 from converters.layers.opsets import MAX_OPSET, MIN_OPSET
 from converters.layers.tensor import Layout, Tensor
-from converters.network import Layer, Network, Step, execution_order
+from converters.network import Layer, Network, Ref, Step, execution_order
 from converters.notices import Notices
 from converters.roles import NETWORK_KEY
 
@@ -130,7 +130,9 @@ def build_model(
     graph = empty_graph(SpatialSizes.OPEN if dynamic_spatial else SpatialSizes.DECLARED)
     build = _carried_out(plan, graph)
     for ref in network.outputs:
-        _add_output(build.tensors[ref.layer, ref.call], build.builders[ref.layer, ref.call], graph)
+        call_name = plan.names[ref.layer, ref.call]
+        name = _output_name(call_name, ref.tensor)
+        _add_output(_output(build.tensors, ref), name, build.builders[ref.layer, ref.call], graph)
     model = _model(network, graph)
     RemoveUnusedNodesPass()(model)  # a Transpose that the next layer took back
     _check(model)
@@ -162,14 +164,16 @@ def _require_every_size(plan: _Plan, empty_graph: Callable[[SpatialSizes], Graph
 
 @dataclass
 class _Build:
-    """What the calls of a network gave."""
+    """What the calls of a network gave: of each, its outputs."""
 
-    tensors: dict[tuple[str, int], Tensor]
+    tensors: dict[tuple[str, int], tuple[Tensor, ...]]
     builders: dict[tuple[str, int], LayerBuilder]
     errors: list[ConversionError]
 
 
-def _carried_out(plan: _Plan, graph: GraphBuilder, stand_ins: Mapping[tuple[str, int], Tensor] | None = None) -> _Build:
+def _carried_out(
+    plan: _Plan, graph: GraphBuilder, stand_ins: Mapping[tuple[str, int], tuple[Tensor, ...]] | None = None
+) -> _Build:
     """The calls of a plan, their nodes added to the graph.
 
     Args:
@@ -278,20 +282,47 @@ def _call_names(network: Network) -> dict[tuple[str, int], str]:
 
 
 def _build_call(
-    step: Step, recipe: _Recipe, tensors: dict[tuple[str, int], Tensor], builder: LayerBuilder, graph: GraphBuilder
-) -> Tensor:
-    inputs = [tensors[ref.layer, ref.call] for ref in step.inputs]
+    step: Step,
+    recipe: _Recipe,
+    tensors: Mapping[tuple[str, int], tuple[Tensor, ...]],
+    builder: LayerBuilder,
+    graph: GraphBuilder,
+) -> tuple[Tensor, ...]:
+    inputs = [_output(tensors, ref) for ref in step.inputs]
     nodes_before = len(graph.nodes)
-    result = recipe.entry.convert(recipe.config, inputs, builder)
-    emitted = any(result.value.producer() is node for node in graph.nodes[nodes_before:])
-    if emitted and inputs:  # an input layer's name is that of the graph input
-        graph.rename(result.value, builder.call_name)
-    return result
+    outputs = recipe.entry.convert(recipe.config, inputs, builder)
+    emitted = graph.nodes[nodes_before:]
+    named: set[ir.Value] = set()
+    for number, output in enumerate(outputs):
+        if inputs and output.value.producer() in emitted and output.value not in named:
+            name = _output_name(builder.call_name, number)
+            if number and graph.is_taken(name):
+                raise builder.error(f"its output {number} and another layer are both '{name}'", "Rename the layer.")
+            graph.rename(output.value, name)  # an input layer's name is that of the graph input
+            named.add(output.value)
+    return outputs
 
 
-def _add_output(tensor: Tensor, builder: LayerBuilder, graph: GraphBuilder) -> None:
-    """Make a value a graph output named after its layer: through a node if it has another name, or is one already."""
-    value, name = tensor.value, builder.call_name
+def _output(tensors: Mapping[tuple[str, int], tuple[Tensor, ...]], ref: Ref) -> Tensor:
+    outputs = tensors[ref.layer, ref.call]
+    if ref.tensor < len(outputs):
+        return outputs[ref.tensor]
+    has = "one output (number 0)" if len(outputs) == 1 else f"{len(outputs)} outputs (the first is 0)"
+    raise ConversionError(
+        f"asks for output {ref.tensor} of layer '{ref.layer}', which has {has}",
+        place=ref.place,
+        fix="Write 0." if len(outputs) == 1 else f"Write a number from 0 to {len(outputs) - 1}.",
+    )
+
+
+def _output_name(call_name: str, number: int) -> str:
+    """What output number `number` of a call is named: the first as the call, the others with their number behind it."""
+    return f"{call_name}:{number}" if number else call_name
+
+
+def _add_output(tensor: Tensor, name: str, builder: LayerBuilder, graph: GraphBuilder) -> None:
+    """Make a value a graph output of this name: through a node if it has another name, or is one already."""
+    value = tensor.value
     if graph.io_layout is IoLayout.CHANNELS_LAST and tensor.layout is Layout.CHANNELS_FIRST:
         if value.name == name and value.producer() is not None:
             graph.rename(value, graph.unique(f"{name}/channels_first"))

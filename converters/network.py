@@ -154,7 +154,7 @@ def execution_order(network: Network) -> tuple[Step, ...]:
     """The calls that the outputs depend on, each after those that it takes its inputs from, else in the file's order.
 
     Raises:
-        ConversionError: if layers wait for each other, or a reference asks for a call or an output that is not there.
+        ConversionError: if layers wait for each other, or a reference asks for a call that is not there.
     """
     steps = {
         (layer.name, number): Step(layer, order, number)
@@ -195,12 +195,6 @@ def _needed(network: Network, steps: dict[tuple[str, int], Step]) -> dict[tuple[
                 f"asks for call {ref.call} of layer '{ref.layer}', which has {calls} (the first is 0)",
                 place=ref.place,
                 fix="Write the number of a call that the layer has.",
-            )
-        if ref.tensor != 0:
-            raise ConversionError(
-                f"asks for output {ref.tensor} of layer '{ref.layer}', which has one output (number 0)",
-                place=ref.place,
-                fix="Write 0.",
             )
         if key not in needed:
             needed[key] = None

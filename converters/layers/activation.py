@@ -242,7 +242,7 @@ def _fused_layer(keys: Keys, key: str, class_name: str, config: object) -> Activ
     inner = keys.inner(config)
     checked = entry.read_config(inner)
     inner.report_unread()
-    return lambda x, layer: entry.convert(checked, [x], layer)
+    return lambda x, layer: entry.convert(checked, [x], layer)[0]
 
 
 def _clip(x: ir.Value, minimum: float, maximum: float, layer: LayerBuilder) -> ir.Value:

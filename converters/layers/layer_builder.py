@@ -98,11 +98,16 @@ class GraphBuilder:
         return candidate
 
     def rename(self, value: ir.Value, name: str) -> None:
-        """Change the name of a node and its output to one that was kept for it; the old one is free again."""
+        """Change the name of an output of a node, of its first one with the node's, to one that was kept for it.
+
+        The old name is free again.
+        """
         node = value.producer()
         assert node is not None, "a layer that emits nodes returns the output of one"
         self._names.discard(str(value.name))
-        value.name = node.name = name
+        value.name = name
+        if value is node.outputs[0]:
+            node.name = name
 
     def is_taken(self, name: str) -> bool:
         return name in self._names

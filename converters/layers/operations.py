@@ -17,7 +17,7 @@ import onnx_ir as ir
 from converters.keys import Keys
 from converters.layers.activation import ACTIVATIONS, Activation
 from converters.layers.layer_builder import LayerBuilder
-from converters.layers.registry import Arity, LayerEntry
+from converters.layers.registry import Arity, LayerEntry, Result, giving_a_tuple
 from converters.layers.tensor import Layout, Tensor, shown
 from converters.network import Operand
 
@@ -26,7 +26,7 @@ __all__ = ["KERAS_PREFIX", "OPERATIONS", "TF_PREFIX", "Arguments", "operation"]
 KERAS_PREFIX = "keras.ops."
 TF_PREFIX = "tf."
 
-Function = Callable[["Arguments", LayerBuilder], Tensor]
+Function = Callable[["Arguments", LayerBuilder], Result]
 
 OPERATIONS: dict[str, LayerEntry] = {}
 """Name -> entry, of the same kind as a layer's. Filled by `@operation`."""
@@ -142,13 +142,13 @@ def operation(*names: str, parameters: str) -> Callable[[Function], Function]:
     """
 
     def register(function: Function) -> Function:
-        def convert(config: OperationConfig, inputs: Sequence[Tensor], layer: LayerBuilder) -> Tensor:
+        def convert(config: OperationConfig, inputs: Sequence[Tensor], layer: LayerBuilder) -> Result:
             return function(Arguments(parameters.split(), config, inputs, layer), layer)
 
         for name in names:
             if name in OPERATIONS:
                 raise ValueError(f"{name} is converted already")
-            OPERATIONS[name] = LayerEntry(name, OperationConfig.read, convert, Arity.MANY)
+            OPERATIONS[name] = LayerEntry(name, OperationConfig.read, giving_a_tuple(convert), Arity.MANY)
         return function
 
     return register
@@ -400,6 +400,30 @@ def concatenate(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     (axis,) = arguments.axes("axis", parts[0], (-1,))[:1]
     y = layer.op("Concat", [part.value for part in parts], axis=parts[0].stored_axis(axis))
     return Tensor(y, parts[0].layout)
+
+
+@operation("keras.ops.Split", parameters="x indices_or_sections axis")
+def split(arguments: Arguments, layer: LayerBuilder) -> tuple[Tensor, ...]:
+    """x cut along one axis: into a number of equal parts, or before each of a list of places.
+
+    Source: keras.io/api/ops/numpy; ONNX Split, opset 13.
+    """
+    x = arguments.tensor("x")
+    (axis,) = arguments.axes("axis", x, (0,))[:1]
+    size = layer.known_size(x, x.stored_axis(axis))
+    places = arguments.value("indices_or_sections")
+    if isinstance(places, int):
+        if places < 1 or size % places:
+            raise layer.error(f"cuts an axis of size {size} into {places} equal parts", "Give a divisor of the size.")
+        places = range(size // places, size, size // places)
+    else:
+        places = arguments.integers("indices_or_sections")
+    sizes = np.diff([0, *places, size])
+    if (sizes < 1).any():
+        raise layer.error(f"cuts an axis of size {size} before {list(places)}", "Give rising places within the axis.")
+    parts = layer.constant("sizes", sizes.astype(np.int64))
+    outputs = layer.op_outputs("Split", [x.value, parts], len(sizes), axis=x.stored_axis(axis))
+    return tuple(Tensor(output, x.layout) for output in outputs)
 
 
 @operation("keras.ops.Matmul", "tf.linalg.matmul", "tf.matmul", parameters="x1|a x2|b transpose_a transpose_b")

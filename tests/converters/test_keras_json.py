@@ -288,11 +288,6 @@ UNORDERED: dict[str, tuple[Any, str | None, str]] = {
         '["a", 1',
         "asks for call 1 of layer 'a', which has 1 (the first is 0)\n  Write the number of a call that the layer has.",
     ),
-    "an output that is not there": (
-        two([[["x", 0, 0]]], [[["a", 0, 1]]]),
-        '["a", 0, 1',
-        "asks for output 1 of layer 'a', which has one output (number 0)\n  Write 0.",
-    ),
 }
 
 

@@ -96,6 +96,11 @@ CASES: dict[str, dict[str, Compute]] = {
     },
     "keras.ops.Softplus": {"plain": lambda x, y: ops.softplus(x)},
     "keras.ops.Softsign": {"plain": lambda x, y: ops.softsign(x)},
+    "keras.ops.Split": {
+        "equal parts": lambda x, y: ops.add(*ops.split(x, 2, axis=1)),
+        "places": lambda x, y: [part * 2.0 for part in ops.split(x, [2, 5], axis=2)][1],
+        "channels": lambda x, y: ops.split(x, 3, axis=-1)[2] * y,
+    },
     "keras.ops.Sqrt": {"plain": lambda x, y: ops.sqrt(ops.abs(x))},
     "keras.ops.Square": {"plain": lambda x, y: ops.square(x)},
     "keras.ops.Squeeze": {
