@@ -201,7 +201,7 @@ def _read_configs(network: Network, notices: Notices) -> dict[str, _Recipe]:
     errors: list[ConversionError] = []
     for layer in network.layers:
         try:
-            recipes[layer.name] = _read_config(layer, notices)
+            recipes[layer.name] = _read_config(layer, network.keras_version, notices)
         except ConversionError as error:
             errors.append(error)
     if errors:
@@ -209,7 +209,7 @@ def _read_configs(network: Network, notices: Notices) -> dict[str, _Recipe]:
     return recipes
 
 
-def _read_config(layer: Layer, notices: Notices) -> _Recipe:
+def _read_config(layer: Layer, keras_version: int | None, notices: Notices) -> _Recipe:
     entry = OPERATIONS.get(layer.class_name) or find_layer(layer.class_name)
     if entry is None:
         raise _unsupported(layer)
@@ -222,7 +222,9 @@ def _read_config(layer: Layer, notices: Notices) -> _Recipe:
                 layer=layer.name,
                 class_name=layer.class_name,
             )
-    keys = Keys(layer.config, layer=layer.name, class_name=layer.class_name, notices=notices)
+    keys = Keys(
+        layer.config, layer=layer.name, class_name=layer.class_name, notices=notices, keras_version=keras_version
+    )
     config = entry.read_config(keys)
     keys.report_unread()
     return _Recipe(entry, config)

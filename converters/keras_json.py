@@ -8,8 +8,9 @@ from typing import Any
 
 from converters.errors import ConversionError
 from converters.json_text import JsonArray, JsonObject, read_json
-from converters.keras_archive import ARCHIVE_SUFFIX, ARCHIVED_CONFIG, read_archived_config
+from converters.keras_archive import ARCHIVE_SUFFIX, ARCHIVED_CONFIG, archived_keras_version, read_archived_config
 from converters.keras_calls import read_calls, read_refs
+from converters.keras_version import keras_version
 from converters.nested import inline
 from converters.network import Call, Layer, Network, Ref, check_references, drop_unreachable
 
@@ -44,6 +45,8 @@ class _Container:
     keys: JsonObject | None
     """What holds `input_layers` and `output_layers`, if anything does."""
     place: str
+    keras_version: int | None
+    """The major version of Keras that wrote it, if anything says so."""
     nested: bool = False
     """Whether it is a layer of another, whose calls say what goes in."""
 
@@ -57,13 +60,20 @@ def read_network(path: Path) -> Network:
         ConversionError: if it is not a network, or one whose layers do not hang together.
     """
     if path.suffix.lower() == ARCHIVE_SUFFIX:
-        return network_from_json(read_archived_config(path), f"{path}/{ARCHIVED_CONFIG}")
+        config, version = read_archived_config(path), archived_keras_version(path)
+        return network_from_json(config, f"{path}/{ARCHIVED_CONFIG}", written_by=version)
     return network_from_json(read_json(path), str(path))
 
 
-def network_from_json(value: Any, file: str) -> Network:
-    """The network of a parsed JSON value; `file` is named in errors. Raises as `read_network`."""
-    network = inline(_read(_open(value, file)))
+def network_from_json(value: Any, file: str, *, written_by: int | None = None) -> Network:
+    """The network of a parsed JSON value. Raises as `read_network`.
+
+    Args:
+        file: is named in errors.
+        written_by: the major version of Keras, where it stands elsewhere than in the JSON.
+    """
+    container = _open(value, file)
+    network = inline(_read(container if written_by is None else replace(container, keras_version=written_by)))
     check_references(network)
     return drop_unreachable(network)
 
@@ -72,7 +82,7 @@ def _read(container: _Container) -> Network:
     """The network that a container describes, models within it still in their own."""
     layers = _read_layers(container)
     inputs, outputs = _ends(container, layers)
-    network = Network(container.name, tuple(layers), inputs, outputs, container.place)
+    network = Network(container.name, tuple(layers), inputs, outputs, container.place, container.keras_version)
     check_references(network)
     return network
 
@@ -81,12 +91,12 @@ def _open(value: Any, file: str) -> _Container:
     if isinstance(value, JsonObject) and isinstance(value.get("neural_network"), JsonObject):
         value = value["neural_network"].get("layers")
     if isinstance(value, JsonArray):
-        return _container(UNNAMED, value, None, file)
+        return _container(UNNAMED, value, None, None, file)
     if not isinstance(value, JsonObject):
         raise ConversionError("holds no network", place=file, fix=A_NETWORK)
     class_name = value.get("class_name")
     if class_name is None:
-        return _container(_name(value) or UNNAMED, value.get("layers"), value, file)
+        return _container(_name(value) or UNNAMED, value.get("layers"), value, value, file)
     if not isinstance(class_name, str) or class_name not in CONTAINERS:
         raise ConversionError(
             f"holds a {class_name!r}, which is not a network of layers",
@@ -95,14 +105,16 @@ def _open(value: Any, file: str) -> _Container:
         )
     config = value.get("config")
     if isinstance(config, JsonArray):
-        return _container(_name(value) or UNNAMED, config, None, file, sequential=True)
+        return _container(_name(value) or UNNAMED, config, None, value, file, sequential=True)
     if not isinstance(config, JsonObject):
         raise ConversionError('a model without "config"', place=value.place(), fix=A_NETWORK)
     name = _name(config) or _name(value) or UNNAMED
-    return _container(name, config.get("layers"), config, file, sequential=class_name == "Sequential")
+    return _container(name, config.get("layers"), config, value, file, sequential=class_name == "Sequential")
 
 
-def _container(name: str, layers: Any, keys: JsonObject | None, file: str, *, sequential: bool = False) -> _Container:
+def _container(
+    name: str, layers: Any, keys: JsonObject | None, model: JsonObject | None, file: str, *, sequential: bool = False
+) -> _Container:
     if not isinstance(layers, JsonArray) or not layers:
         place = file if keys is None else keys.place("layers")
         raise ConversionError("a network without a list of layers", place=place, fix=A_NETWORK)
@@ -115,7 +127,7 @@ def _container(name: str, layers: Any, keys: JsonObject | None, file: str, *, se
             )
     linked = any("inbound_nodes" in layer for layer in layers)
     trainable = True if keys is None else keys.get("trainable") is not False
-    return _Container(name, layers, sequential or not linked, trainable, keys, file)
+    return _Container(name, layers, sequential or not linked, trainable, keys, file, keras_version(model, layers))
 
 
 def _name(value: JsonObject) -> str | None:

@@ -78,11 +78,17 @@ class Keys:
     Every method takes a key and raises ConversionError, with file, line, column and layer, if its value is not of the
     asked type and range, or if it is absent and there is no default. Booleans are not numbers, and null is a value
     only where a method says so.
+
+    Args:
+        keras_version: the major version of Keras that wrote the config, None if nothing says it.
     """
 
-    def __init__(self, config: JsonObject, *, layer: str, class_name: str, notices: Notices) -> None:
+    def __init__(
+        self, config: JsonObject, *, layer: str, class_name: str, notices: Notices, keras_version: int | None = None
+    ) -> None:
         self._config, self._notices = config, notices
         self._layer, self._class_name = layer, class_name
+        self._keras_version = keras_version
         self._read: set[str] = set()
 
     def integer(self, key: str, *, default: int | None = None, minimum: int = 1) -> int:
@@ -221,7 +227,13 @@ class Keys:
     def inner(self, config: JsonObject | None) -> "Keys":
         """Keys of an object within this config, which belong to the same layer; None stands for an empty one."""
         inner = self._config.only() if config is None else config
-        return Keys(inner, layer=self._layer, class_name=self._class_name, notices=self._notices)
+        return Keys(
+            inner,
+            layer=self._layer,
+            class_name=self._class_name,
+            notices=self._notices,
+            keras_version=self._keras_version,
+        )
 
     def refuse_unless(self, key: str, expected: Any, why: str) -> None:
         """Nothing, if the key is absent, null or has the one value that we can convert; `why` is told otherwise."""
@@ -235,8 +247,8 @@ class Keys:
 
     @property
     def written_by_keras_2(self) -> bool:
-        """Whether Keras 2 wrote the layer: it gives a dtype as a name, where Keras 3 gives an object."""
-        return isinstance(self._config.get("dtype"), str)
+        """Whether Keras 2, or one before it, wrote the layer."""
+        return self._keras_version is not None and self._keras_version < 3
 
     def error(self, key: str, problem: str, fix: str) -> ConversionError:
         """The error that a key causes, to be raised."""

@@ -80,13 +80,17 @@ class Layer:
 
 @dataclass(frozen=True)
 class Network:
-    """A whole network; `inputs` are calls of input layers, in the order of the file."""
+    """A whole network; `inputs` are calls of input layers, in the order of the file.
+
+    `keras_version` is the major version of Keras that wrote the file, None if nothing in it says.
+    """
 
     name: str
     layers: tuple[Layer, ...]
     inputs: tuple[Ref, ...]
     outputs: tuple[Ref, ...]
     place: str
+    keras_version: int | None = None
 
 
 @dataclass(frozen=True)
