@@ -15,6 +15,7 @@ from converters.layers.registry import converts
 from converters.layers.tensor import Tensor, shown
 
 __all__ = [
+    "AffineConfig",
     "BatchNormalizationConfig",
     "GroupNormalizationConfig",
     "InstanceNormalizationConfig",
@@ -37,17 +38,38 @@ SMALLEST_LENGTH = 1e-12
 """What a vector's length counts at least when it is divided by it."""
 
 
+@dataclass(frozen=True)
+class AffineConfig:
+    """What normalizations have in common: what is added to the variance, and the weight and bias that follow.
+
+    With `scale` there is a weight, with `center` a bias.
+    """
+
+    epsilon: float
+    center: bool
+    scale: bool
+    gamma_initializer: Initializer
+    beta_initializer: Initializer
+
+    @classmethod
+    def read(cls, keys: Keys, *, epsilon: float = 1e-3, default: bool = True) -> "AffineConfig":
+        """Args: `epsilon`, and `default` of center and scale, are what an absent key stands for."""
+        return cls(
+            keys.number("epsilon", default=epsilon, minimum=0.0),
+            keys.flag("center", default=default),
+            keys.flag("scale", default=default),
+            read_initializer(keys, "gamma_initializer", ONES),
+            read_initializer(keys, "beta_initializer", ZEROS),
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class BatchNormalizationConfig:
     """Keras `BatchNormalization`, checked: `momentum` is the share that running statistics keep at each step."""
 
     axis: int
     momentum: float
-    epsilon: float
-    center: bool
-    scale: bool
-    gamma_initializer: Initializer
-    beta_initializer: Initializer
+    affine: AffineConfig
     moving_mean_initializer: Initializer
     moving_variance_initializer: Initializer
 
@@ -62,11 +84,7 @@ class BatchNormalizationConfig:
         return cls(
             axis=keys.axis("axis", default=-1),
             momentum=momentum,
-            epsilon=keys.number("epsilon", default=1e-3, minimum=0.0),
-            center=keys.flag("center", default=True),
-            scale=keys.flag("scale", default=True),
-            gamma_initializer=read_initializer(keys, "gamma_initializer", ONES),
-            beta_initializer=read_initializer(keys, "beta_initializer", ZEROS),
+            affine=AffineConfig.read(keys),
             moving_mean_initializer=read_initializer(keys, "moving_mean_initializer", ZEROS),
             moving_variance_initializer=read_initializer(keys, "moving_variance_initializer", ONES),
         )
@@ -82,18 +100,19 @@ def batch_normalization(config: BatchNormalizationConfig, inputs: Sequence[Tenso
     Source: keras.io/api/layers/normalization_layers/batch_normalization; ONNX BatchNormalization, opset 15.
     """
     x, channels, restored = _with_axis_second(inputs[0], config.axis, layer)
+    affine = config.affine
     gamma, beta = (
-        (config.gamma_initializer if config.scale else ONES),
-        (config.beta_initializer if config.center else ZEROS),
+        affine.gamma_initializer if affine.scale else ONES,
+        affine.beta_initializer if affine.center else ZEROS,
     )
     operands = [
         x.value,
-        layer.parameter("weight", (channels,), VECTOR, gamma, fixed=not config.scale),
-        layer.parameter("bias", (channels,), VECTOR, beta, fixed=not config.center),
+        layer.parameter("weight", (channels,), VECTOR, gamma, fixed=not affine.scale),
+        layer.parameter("bias", (channels,), VECTOR, beta, fixed=not affine.center),
         layer.statistic("running_mean", channels, config.moving_mean_initializer),
         layer.statistic("running_var", channels, config.moving_variance_initializer),
     ]
-    return restored(layer.op("BatchNormalization", operands, epsilon=config.epsilon, momentum=config.momentum))
+    return restored(layer.op("BatchNormalization", operands, epsilon=affine.epsilon, momentum=config.momentum))
 
 
 def _with_axis_second(x: Tensor, axis: int, layer: LayerBuilder) -> tuple[Tensor, int, Callable[[ir.Value], Tensor]]:
@@ -132,23 +151,15 @@ class LayerNormalizationConfig:
     """
 
     axes: tuple[int, ...]
-    epsilon: float
-    center: bool
-    scale: bool
+    affine: AffineConfig
     rms_scaling: bool
-    gamma_initializer: Initializer
-    beta_initializer: Initializer
 
     @classmethod
     def read(cls, keys: Keys) -> "LayerNormalizationConfig":
         return cls(
             axes=keys.axes("axis", default=-1),
-            epsilon=keys.number("epsilon", default=1e-3, minimum=0.0),
-            center=keys.flag("center", default=True),
-            scale=keys.flag("scale", default=True),
+            affine=AffineConfig.read(keys),
             rms_scaling=keys.flag("rms_scaling", default=False),
-            gamma_initializer=read_initializer(keys, "gamma_initializer", ONES),
-            beta_initializer=read_initializer(keys, "beta_initializer", ZEROS),
         )
 
 
@@ -161,23 +172,24 @@ def layer_normalization(config: LayerNormalizationConfig, inputs: Sequence[Tenso
     Source: keras.io/api/layers/normalization_layers/layer_normalization; ONNX LayerNormalization, opset 17.
     """
     (x,) = inputs
+    affine = config.affine
     axes = sorted(_not_the_batch(layer.keras_axis(x, axis), axis, x, layer) for axis in config.axes)
     stored, order = stored_order(x, axes)
     shape = tuple(layer.known_size(x, x.stored_axis(axis)) for axis in axes)
     if config.rms_scaling:
         distance = layer.op("Sub", [x.value, layer.op("ReduceMean", [x.value], axes=stored, keepdims=1)])
-        y = _divided_by_root_mean_square(x, distance, stored, config.epsilon, layer)
+        y = _divided_by_root_mean_square(x, distance, stored, affine.epsilon, layer)
         # Keras has a weight here whether or not it scales, and no bias.
-        weight = layer.parameter("weight", shape, order, config.gamma_initializer)
+        weight = layer.parameter("weight", shape, order, affine.gamma_initializer)
         return Tensor(layer.op("Mul", [y, along(weight, stored, x, layer)]), x.layout)
-    if config.scale:
-        scale = layer.parameter("weight", shape, order, config.gamma_initializer)
+    if affine.scale:
+        scale = layer.parameter("weight", shape, order, affine.gamma_initializer)
     else:
         scale = layer.constant("scale", np.ones(order.onnx_shape(shape), np.float32))
-    bias = [layer.parameter("bias", shape, order, config.beta_initializer)] if config.center else []
+    bias = [layer.parameter("bias", shape, order, affine.beta_initializer)] if affine.center else []
     others = [axis for axis in range(x.rank) if axis not in stored]
     moved = layer.transposed(x.value, [*others, *stored])
-    y = layer.op("LayerNormalization", [moved, scale, *bias], axis=len(others) - x.rank, epsilon=config.epsilon)
+    y = layer.op("LayerNormalization", [moved, scale, *bias], axis=len(others) - x.rank, epsilon=affine.epsilon)
     return Tensor(layer.transposed(y, [int(i) for i in np.argsort([*others, *stored])]), x.layout)
 
 
@@ -226,22 +238,14 @@ class GroupNormalizationConfig:
 
     groups: int | None
     axis: int
-    epsilon: float
-    center: bool
-    scale: bool
-    gamma_initializer: Initializer
-    beta_initializer: Initializer
+    affine: AffineConfig
 
     @classmethod
     def read(cls, keys: Keys) -> "GroupNormalizationConfig":
         return cls(
             groups=None if keys.raw("groups") == -1 else keys.integer("groups", default=32),
             axis=keys.axis("axis", default=-1),
-            epsilon=keys.number("epsilon", default=1e-3, minimum=0.0),
-            center=keys.flag("center", default=True),
-            scale=keys.flag("scale", default=True),
-            gamma_initializer=read_initializer(keys, "gamma_initializer", ONES),
-            beta_initializer=read_initializer(keys, "beta_initializer", ZEROS),
+            affine=AffineConfig.read(keys),
         )
 
 
@@ -255,6 +259,7 @@ def group_normalization(config: GroupNormalizationConfig, inputs: Sequence[Tenso
     each group before opset 21; here each group is an instance.
     """
     x, channels, restored = _with_axis_second(inputs[0], config.axis, layer)
+    affine = config.affine
     groups = channels if config.groups is None else config.groups
     if channels % groups:
         raise layer.error(
@@ -262,16 +267,16 @@ def group_normalization(config: GroupNormalizationConfig, inputs: Sequence[Tenso
             'Choose "groups" so that it divides the channels.',
         )
     if groups == channels and x.rank > 2:
-        return restored(_normalized_instances(x, channels, config, layer))
+        return restored(_normalized_instances(x, channels, affine, layer))
     ones, zeros = (layer.constant(what, np.full(groups, n, np.float32)) for what, n in (("ones", 1), ("zeros", 0)))
     grouped = layer.op("Reshape", [x.value, layer.constant("groups", np.array([0, groups, -1], np.int64))])
-    y = layer.op("InstanceNormalization", [grouped, ones, zeros], epsilon=config.epsilon)
+    y = layer.op("InstanceNormalization", [grouped, ones, zeros], epsilon=affine.epsilon)
     y = _in_shape_of(x, y, layer)
-    if config.scale:
-        weight = layer.parameter("weight", (channels,), VECTOR, config.gamma_initializer)
+    if affine.scale:
+        weight = layer.parameter("weight", (channels,), VECTOR, affine.gamma_initializer)
         y = layer.op("Mul", [y, along(weight, [1], x, layer)])
-    if config.center:
-        bias = layer.parameter("bias", (channels,), VECTOR, config.beta_initializer)
+    if affine.center:
+        bias = layer.parameter("bias", (channels,), VECTOR, affine.beta_initializer)
         y = layer.op("Add", [y, along(bias, [1], x, layer)])
     return restored(y)
 
@@ -289,16 +294,12 @@ def _in_shape_of(x: Tensor, y: ir.Value, layer: LayerBuilder) -> ir.Value:
     return reshaped
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class InstanceNormalizationConfig:
     """`InstanceNormalization` of the reference program, keras-contrib or TensorFlow Addons, checked."""
 
     axis: int
-    epsilon: float
-    center: bool
-    scale: bool
-    gamma_initializer: Initializer
-    beta_initializer: Initializer
+    affine: AffineConfig
 
     @classmethod
     def read(cls, keys: Keys) -> "InstanceNormalizationConfig":
@@ -306,15 +307,8 @@ class InstanceNormalizationConfig:
         keys.refuse_unless("groups", -1, "an instance is normalised channel by channel")
         keys.raw("momentum")  # of running statistics, which there are none of
         affine = keys.flag("affine", default=False)
-        return cls(
-            axis=keys.axis("axis", default=-1),
-            # Each of the three programs writes it; torch's default is what the reference program has.
-            epsilon=keys.number("epsilon", default=1e-5, minimum=0.0),
-            center=keys.flag("center", default=affine),
-            scale=keys.flag("scale", default=affine),
-            gamma_initializer=read_initializer(keys, "gamma_initializer", ONES),
-            beta_initializer=read_initializer(keys, "beta_initializer", ZEROS),
-        )
+        # Each of the three programs writes epsilon; torch's default is what the reference program has.
+        return cls(keys.axis("axis", default=-1), AffineConfig.read(keys, epsilon=1e-5, default=affine))
 
 
 @converts("InstanceNormalization", config=InstanceNormalizationConfig.read)
@@ -330,21 +324,19 @@ def instance_normalization(
     x, channels, restored = _with_axis_second(inputs[0], config.axis, layer)
     if x.rank < 3:
         raise layer.error(f"its input {shown(x.shape)} has no spatial axis", "Use LayerNormalization.")
-    return restored(_normalized_instances(x, channels, config, layer))
+    return restored(_normalized_instances(x, channels, config.affine, layer))
 
 
-def _normalized_instances(
-    x: Tensor, channels: int, config: GroupNormalizationConfig | InstanceNormalizationConfig, layer: LayerBuilder
-) -> ir.Value:
-    if config.scale:
-        scale = layer.parameter("weight", (channels,), VECTOR, config.gamma_initializer)
+def _normalized_instances(x: Tensor, channels: int, affine: AffineConfig, layer: LayerBuilder) -> ir.Value:
+    if affine.scale:
+        scale = layer.parameter("weight", (channels,), VECTOR, affine.gamma_initializer)
     else:
         scale = layer.constant("scale", np.ones(channels, np.float32))
-    if config.center:
-        bias = layer.parameter("bias", (channels,), VECTOR, config.beta_initializer)
+    if affine.center:
+        bias = layer.parameter("bias", (channels,), VECTOR, affine.beta_initializer)
     else:
         bias = layer.constant("bias", np.zeros(channels, np.float32))
-    return layer.op("InstanceNormalization", [x.value, scale, bias], epsilon=config.epsilon)
+    return layer.op("InstanceNormalization", [x.value, scale, bias], epsilon=affine.epsilon)
 
 
 @dataclass(frozen=True)
