@@ -1,5 +1,6 @@
 """What flows between layers: an ONNX value that knows how its axes stand to Keras' order."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -48,6 +49,11 @@ class Tensor:
         if self.layout is Layout.KERAS or keras_axis == 0:
             return keras_axis
         return 1 if keras_axis == self.rank - 1 else keras_axis + 1
+
+    def layout_without(self, keras_axes: Sequence[int]) -> Layout:
+        """How it stands to Keras' order once it lacks these Keras axes, of which the batch is none."""
+        rank = self.rank - len(set(keras_axes))
+        return self.layout if self.rank - 1 not in keras_axes and rank > 2 else Layout.KERAS
 
     def has_keras_element_order(self) -> bool:
         """Whether the elements lie in memory as Keras' would: also where only axes of size 1 are moved."""
