@@ -53,7 +53,7 @@ def find_translation(op_type: str, opset: int) -> Emit | None:
     return translation.emit if translation is not None and opset in translation.opsets else None
 
 
-@translates("ReduceMax", "ReduceMean", "ReduceMin", opsets=range(18, MAX_OPSET + 1))
+@translates("ReduceL2", "ReduceMax", "ReduceMean", "ReduceMin", opsets=range(18, MAX_OPSET + 1))
 @translates("ReduceSum", opsets=range(MIN_OPSET, MAX_OPSET + 1))
 def reduction(
     layer: "LayerBuilder", op_type: str, inputs: Sequence[ir.Value | None], attributes: Attributes

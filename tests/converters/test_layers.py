@@ -1,12 +1,15 @@
 """Every layer and option against Keras: the cases of `layer_cases`, one oracle."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from keras import layers as kl
 
+import converters
 from converters.layers import LAYERS
+from converters.layers.opsets import MAX_OPSET, MIN_OPSET
 from tests.converters.keras_oracle import assert_equals_keras, functional
 from tests.converters.layer_cases import CASES, Case, flat
 from tests.converters.layer_cases.case import IMAGE, class_name
@@ -29,6 +32,17 @@ def assert_case(case: Case, folder: Path, edit: Any) -> None:
 @pytest.mark.parametrize("case", flat().values(), ids=flat())
 def test_a_layer_equals_keras(case: Case, tmp_path: Path) -> None:
     assert_case(case, tmp_path, case.edit)
+
+
+@pytest.mark.parametrize("case", flat().values(), ids=flat())
+def test_a_layer_is_written_in_the_oldest_and_the_newest_opset(case: Case, tmp_path: Path) -> None:
+    """The checker, which `converters.convert` runs, knows each opset's operators and their attributes."""
+    description = json.loads(case.model().to_json())
+    if case.edit is not None:
+        case.edit(description)
+    (tmp_path / "net.json").write_text(json.dumps(description))
+    for opset in (MIN_OPSET, MAX_OPSET):
+        assert converters.convert(tmp_path / "net.json", opset=opset).graph.opset_imports == {"": opset}
 
 
 @pytest.mark.parametrize("alias", ALIASES)
