@@ -16,7 +16,8 @@ import ml_dtypes
 
 from converters.errors import WeightFileError
 from converters.weights.hdf5 import address, children, dataset_weight, text_attribute
-from converters.weights.keras_names import KERAS_VARIABLES, NamedVariable, NetworkLayer, match_by_order, snake_case
+from converters.weights.keras_names import KERAS_VARIABLES, NamedVariable, NetworkLayer, snake_case
+from converters.weights.keras_order import match_by_order
 from converters.weights.weight import Weight
 
 if TYPE_CHECKING:
