@@ -153,6 +153,13 @@ def _with_batch(shape: ir.Shape | None, inputs: Sequence[ir.Value]) -> ir.Shape 
     return shape
 
 
+def _typed(name: str, value: Any) -> Any:
+    """An attribute; onnx_ir itself finds out the type of a list only after many questions that take their time."""
+    if isinstance(value, list | tuple) and all(isinstance(item, int) for item in value):
+        return ir.AttrInt64s(name, value)
+    return value
+
+
 def _type_proto(value: ir.Value) -> onnx.TypeProto:
     assert value.dtype is not None
     assert value.shape is not None
@@ -307,7 +314,8 @@ class LayerBuilder:
         """The outputs of a new node `<call>/<op_type>`, named after it, their types and shapes inferred."""
         name = self._graph.unique(f"{self.call_name}/{op_type}")
         outputs = [ir.Value(name=self._graph.unique(f"{name}/{i}") if i else name) for i in range(count)]
-        node = ir.node(op_type, inputs, attributes, outputs=outputs, name=name, metadata_props=dict(self._metadata))
+        typed = {key: _typed(key, value) for key, value in attributes.items()}
+        node = ir.node(op_type, inputs, typed, outputs=outputs, name=name, metadata_props=dict(self._metadata))
         fixed = [str(value.name) for value in inputs if value is not None and value.name in self._graph.fixed]
         if fixed:
             node.metadata_props[FIXED_KEY] = json.dumps(fixed)
