@@ -75,27 +75,36 @@ def relu_backward(dy: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, ...]
 
 
 @kernel
+def torch_op(
+    *inputs: torch.Tensor, op_type: str, attributes: Mapping[str, Any], positions: Sequence[int]
+) -> tuple[torch.Tensor, ...]:
+    """The outputs of an op's function in `TORCH_OPS`; arguments as of `vjp`."""
+    arguments: list[torch.Tensor | None] = [None] * (max(positions) + 1)
+    for position, tensor in zip(positions, inputs, strict=True):
+        arguments[position] = tensor
+    y = bind_attributes("", op_type, attributes)(*arguments)
+    return y if isinstance(y, tuple) else (y,)
+
+
+@kernel
 def vjp(
-    dy: torch.Tensor,
-    *inputs: torch.Tensor,
+    *tensors: torch.Tensor,
     op_type: str,
     attributes: Mapping[str, Any],
     positions: Sequence[int],
+    outputs: Sequence[int],
     differentiable: Sequence[int],
 ) -> tuple[torch.Tensor, ...]:
     """The gradients of an op's inputs, by torch's autograd over the op's function in `TORCH_OPS`.
 
     Args:
-        dy: gradient of the op's first output.
-        inputs: the op's inputs that are present.
-        positions: which input of the op each of them is; the op's other inputs are left out.
-        differentiable: positions for which a gradient is wanted.
+        tensors: gradients of some of the op's outputs, then the op's inputs that are present.
+        positions: which input of the op each of those is; the op's other inputs are left out.
+        outputs: which outputs the gradients are of.
+        differentiable: which of the inputs that are present get a gradient, by their place among these.
     """
-    arguments: list[torch.Tensor | None] = [None] * (max(positions) + 1)
-    for position, tensor in zip(positions, inputs, strict=True):
-        arguments[position] = tensor.detach().requires_grad_(position in differentiable)
+    dys, inputs = tensors[: len(outputs)], tensors[len(outputs) :]
+    given = [tensor.detach().requires_grad_(i in differentiable) for i, tensor in enumerate(inputs)]
     with torch.enable_grad():
-        y = bind_attributes("", op_type, attributes)(*arguments)
-        y = y[0] if isinstance(y, tuple) else y
-    leaves = [arguments[position] for position in differentiable]
-    return torch.autograd.grad(y, leaves, dy)  # type: ignore[arg-type]
+        ys = torch_op(*given, op_type=op_type, attributes=attributes, positions=positions)
+    return torch.autograd.grad([ys[i] for i in outputs], [given[i] for i in differentiable], dys)

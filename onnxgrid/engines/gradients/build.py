@@ -10,7 +10,14 @@ from onnxruntime.capi import _pybind_state
 
 from onnxgrid.data.dataset import TargetKind
 from onnxgrid.engines.gradients.padding import make_padding_explicit
-from onnxgrid.engines.gradients.rules import apply_gradient_rules, register_placeholders, stop_gradients_at_masks
+from onnxgrid.engines.gradients.placeholders import (
+    lacks_inputs,
+    register_placeholders,
+    register_torch_nodes,
+    stop_gradients_at_masks,
+)
+from onnxgrid.engines.gradients.rules import apply_gradient_rules
+from onnxgrid.engines.gradients.torch_nodes import run_in_torch
 from onnxgrid.engines.torch_program import require_known_ops
 from onnxgrid.engines.trainable_graph import TrainableGraph
 from onnxgrid.engines.training_mode import enter_training_mode
@@ -48,6 +55,7 @@ def build_training_graph(graph: TrainableGraph, loss: Loss) -> TrainingGraph:
     require_known_ops(graph.model.graph, graph.place)
     model = graph.model.clone()
     enter_training_mode(model, graph.statistics)
+    run_in_torch(model, lacks_inputs)
     make_padding_explicit(model)
     attach_loss(model, loss)
     _initializers_to_inputs(model.graph, [*graph.parameters, *graph.statistics])
@@ -81,6 +89,7 @@ def attach_loss(model: ir.Model, loss: Loss) -> None:
 def build_gradients(model: ir.Model, parameters: set[str]) -> ir.Model:
     """The graph with its backward part: each parameter `p`, a graph input, gains an output `p_grad`."""
     register_placeholders()
+    register_torch_nodes(model)
     stop_gradients_at_masks(model)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = ERRORS_ONLY

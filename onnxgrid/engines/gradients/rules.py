@@ -1,22 +1,21 @@
 """Pass: gradient rules, one function per op. A rule sees the forward node and the node that ONNX Runtime's builder left
 as its gradient, and gives the nodes that stand there instead.
 
-ONNX Runtime has no gradient for some ops. For those a *placeholder* is registered with its builder, since a registered
-definition cannot see the forward node's attributes: the rule fills them in afterwards, where both nodes are in one
-graph. The builder names every gradient node `<forward node>_Grad/...`.
+The builder names every gradient node `<forward node>_Grad/...`. What `placeholders` left is filled in here, where both
+nodes are in one graph.
 """
 
-import functools
 import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import onnx_ir as ir
-from onnxruntime.capi import _pybind_state
 
+from onnxgrid.engines.gradients.placeholders import PLACEHOLDERS
+from onnxgrid.engines.gradients.torch_nodes import is_torch_node, torch_arguments, torch_node_floats
 from onnxgrid.engines.training_mode import ATEN_DOMAIN
 
-__all__ = ["GRADIENT_RULES", "apply_gradient_rules", "register_placeholders", "stop_gradients_at_masks"]
+__all__ = ["GRADIENT_RULES", "apply_gradient_rules"]
 
 Rule = Callable[[ir.Node, ir.Node], ir.Node]
 
@@ -25,35 +24,6 @@ GRADIENT_RULES: dict[str, Rule] = {}
 
 A placeholder's op type is ATen; its `operator` is the key instead.
 """
-
-PLACEHOLDERS = {
-    "AveragePool": (0,),
-    "Celu": (0,),
-    "Einsum": (0, 1),
-    "Elu": (0,),
-    "GlobalMaxPool": (0,),
-    "HardSigmoid": (0,),
-    "HardSwish": (0,),
-    "InstanceNormalization": (0, 1, 2),
-    "LayerNormalization": (0, 1, 2),
-    "Max": (0, 1),
-    "Min": (0, 1),
-    "PRelu": (0, 1),
-    "Resize": (0,),
-    "Selu": (0,),
-    "Shrink": (0,),
-    "Softplus": (0,),
-    "Softsign": (0,),
-    "ThresholdedRelu": (0,),
-}
-"""{ONNX op: the inputs that get a gradient}, where ONNX Runtime 1.19 has none, a wrong one (AveragePool), or another
-one where inputs are equal (Max, Min).
-
-Its torch function in `TORCH_OPS` is differentiated.
-"""
-
-NO_GRADIENT = {"Resize": {1, 2, 3}}
-"""Inputs that never carry a gradient: Resize's region, scales and sizes."""
 
 MICROSOFT_DOMAIN = "com.microsoft"
 
@@ -82,9 +52,9 @@ def convolution(forward: ir.Node, gradient: ir.Node) -> ir.Node:
     attributes = gradient.attributes
     outputs = [output for output in gradient.outputs if output.name]
     wanted = [bool(output.name) for output in gradient.outputs] + [False] * (3 - len(gradient.outputs))
-    if attributes.get_string("auto_pad", "NOTSET").startswith("SAME"):
+    if attributes.get_string("auto_pad", "NOTSET").startswith("SAME") or "output_shape" in attributes:
         # The amounts depend on the input's size, and ATen's kernel pads both ends alike.
-        return _vjp(forward, gradient.inputs[0], [i for i, want in enumerate(wanted) if want], outputs, gradient.name)
+        return _vjp(forward, gradient.inputs[:1], [i for i, want in enumerate(wanted) if want], outputs, gradient.name)
     arguments = {
         "stride": list(attributes.get_ints("strides", [1] * rank)),
         "padding": list(attributes.get_ints("pads", [0] * 2 * rank))[:rank],
@@ -106,44 +76,21 @@ def relu(forward: ir.Node, gradient: ir.Node) -> ir.Node:
 @gradient_rule("placeholder")
 def torch_gradient(forward: ir.Node, gradient: ir.Node) -> ir.Node:
     """torch's autograd over the forward op's torch function."""
+    positions = _differentiable_inputs(forward)
     wanted = [
         (i, output)
-        for i, output in zip(PLACEHOLDERS[forward.op_type], gradient.outputs, strict=False)
+        for i, output in zip(positions, gradient.outputs, strict=False)
         if output.name and (output.uses() or output.is_graph_output())
     ]
-    positions, outputs = [i for i, _ in wanted], [output for _, output in wanted]
-    return _vjp(forward, gradient.inputs[0], positions, outputs, gradient.name)
+    dys = gradient.inputs[: len(gradient.inputs) - len(positions)]
+    return _vjp(forward, dys, [i for i, _ in wanted], [output for _, output in wanted], gradient.name)
 
 
-@functools.cache
-def register_placeholders() -> None:
-    """Tell ONNX Runtime's builder, once in a process, that the ops in `PLACEHOLDERS` have gradients."""
-    for op_type, inputs in PLACEHOLDERS.items():
-        node = _pybind_state.GradientNodeDefinition()
-        node.op_type, node.domain = "ATen", ATEN_DOMAIN
-        node.inputs, node.outputs = ["GO(0)", "I(0)"], [f"GI({i})" for i in inputs]
-        operator = _pybind_state.GradientNodeAttributeDefinition()
-        operator.name, operator.value_json, operator.dtype, operator.is_tensor = (
-            "operator",
-            '"placeholder"',
-            "string",
-            False,
-        )
-        node.attributes = [operator]
-        _pybind_state.register_gradient_definition(f"::{op_type}", [node])
-        if op_type in NO_GRADIENT:
-            _pybind_state.register_custom_stop_gradient_edges(f"::{op_type}", NO_GRADIENT[op_type])
-
-
-def stop_gradients_at_masks(model: ir.Model) -> None:
-    """Tell ONNX Runtime's builder that the forward graph's ATen nodes, its dropout masks, pass no gradient on."""
-    for node in model.graph:
-        if node.domain == ATEN_DOMAIN:
-            operator, overload = (node.attributes[name].as_string() for name in ("operator", "overload_name"))
-            everything = set(range(len(node.inputs)))
-            _pybind_state.register_custom_stop_gradient_edges(
-                f"{ATEN_DOMAIN}::ATen::{operator}::{overload}", everything
-            )
+def _differentiable_inputs(forward: ir.Node) -> tuple[int, ...]:
+    """The inputs that a placeholder gives gradients of, and gets behind those of the outputs."""
+    if is_torch_node(forward):
+        return torch_node_floats(forward)
+    return PLACEHOLDERS[forward.op_type]
 
 
 def apply_gradient_rules(model: ir.Model) -> int:
@@ -165,16 +112,21 @@ def apply_gradient_rules(model: ir.Model) -> int:
 
 
 def _vjp(
-    forward: ir.Node, dy: ir.Value | None, differentiable: Sequence[int], outputs: Sequence[ir.Value], name: str | None
+    forward: ir.Node,
+    dys: Sequence[ir.Value | None],
+    differentiable: Sequence[int],
+    outputs: Sequence[ir.Value],
+    name: str | None,
 ) -> ir.Node:
-    present = [(i, value) for i, value in enumerate(forward.inputs) if value is not None]
-    arguments = {
-        "op_type": forward.op_type,
-        "attributes": {name: _plain(attribute) for name, attribute in forward.attributes.items()},
-        "positions": [i for i, _ in present],
-        "differentiable": list(differentiable),
-    }
-    return _aten("vjp", [dy, *(value for _, value in present)], arguments, outputs, name)
+    """A node of the gradients of some inputs of the forward node.
+
+    Args:
+        dys: the gradients of those of its outputs that are used, in order.
+    """
+    used = [i for i, value in enumerate(forward.outputs) if value.uses() or value.is_graph_output()]
+    arguments = {**torch_arguments(forward), "outputs": used[: len(dys)], "differentiable": list(differentiable)}
+    present = [value for value in forward.inputs if value is not None]
+    return _aten("vjp", [*dys, *present], arguments, outputs, name)
 
 
 def _aten(
@@ -204,8 +156,3 @@ def _take_place(graph: ir.Graph, old: ir.Node, new: ir.Node) -> None:
         if output.name in by_name:
             output.replace_all_uses_with(by_name[output.name], replace_graph_outputs=True)
     graph.remove(old, safe=True)
-
-
-def _plain(attribute: ir.Attr) -> Any:
-    value = attribute.value
-    return list(value) if isinstance(value, tuple) else value

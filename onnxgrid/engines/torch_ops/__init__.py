@@ -7,14 +7,24 @@ from onnxgrid.engines.torch_ops import (
     arithmetic,
     convolution,
     normalization,
+    numbers,
     pooling,
     reduction,
     resampling,
     shape,
 )
-from onnxgrid.engines.torch_ops.table import TORCH_OPS, TorchFunction, bind_attributes, torch_op
+from onnxgrid.engines.torch_ops.table import (
+    HOST_INPUTS,
+    SEVERAL_OUTPUTS,
+    TORCH_OPS,
+    TorchFunction,
+    bind_attributes,
+    torch_op,
+)
 
 __all__ = [
+    "HOST_INPUTS",
+    "SEVERAL_OUTPUTS",
     "TORCH_OPS",
     "TorchFunction",
     "activation",
@@ -22,6 +32,7 @@ __all__ = [
     "bind_attributes",
     "convolution",
     "normalization",
+    "numbers",
     "pooling",
     "reduction",
     "resampling",

@@ -54,6 +54,12 @@ def shrink(x: torch.Tensor, *, bias: float = 0.0, lambd: float = 0.5) -> torch.T
     return torch.where(x > lambd, x - bias, torch.where(x < -lambd, x + bias, torch.zeros_like(x)))
 
 
+@torch_op("Gelu")
+def gelu(x: torch.Tensor, *, approximate: str = "none") -> torch.Tensor:
+    """x times the share of the normal distribution below x, or its approximation by tanh."""
+    return F.gelu(x, approximate=approximate)
+
+
 @torch_op("Softmax")
 def softmax(x: torch.Tensor, *, axis: int = -1) -> torch.Tensor:
     """exp(x) normalised to sum 1 along an axis."""
@@ -77,6 +83,7 @@ without_attributes(
         "Erf": torch.erf,
         "Exp": torch.exp,
         "HardSwish": F.hardswish,
+        "Mish": F.mish,
         "Relu": torch.relu,
         "Sigmoid": torch.sigmoid,
         "Softplus": F.softplus,

@@ -1,4 +1,4 @@
-"""Sums, products and comparisons of tensors."""
+"""Sums, products, comparisons and other functions of numbers, element by element or as matrices."""
 
 import functools
 
@@ -55,18 +55,45 @@ def mean(*inputs: torch.Tensor) -> torch.Tensor:
     return functools.reduce(torch.add, inputs) / len(inputs)
 
 
+@torch_op("Div")
+def divide(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """a / b; of whole numbers, rounded towards 0."""
+    return torch.div(a, b, rounding_mode=None if a.is_floating_point() else "trunc")
+
+
+@torch_op("Mod")
+def modulo(a: torch.Tensor, b: torch.Tensor, *, fmod: int = 0) -> torch.Tensor:
+    """What is left of a / b, with the sign of b, or with `fmod` of a."""
+    return torch.fmod(a, b) if fmod else torch.remainder(a, b)
+
+
 without_attributes(
     {
+        "Abs": torch.abs,
         "Add": torch.add,
-        "Div": torch.div,
+        "And": torch.logical_and,
+        "Ceil": torch.ceil,
+        "Cos": torch.cos,
+        "Equal": torch.eq,
+        "Floor": torch.floor,
         "Greater": torch.gt,
         "GreaterOrEqual": torch.ge,
         "Less": torch.lt,
+        "LessOrEqual": torch.le,
+        "Log": torch.log,
         "MatMul": torch.matmul,
         "Mul": torch.mul,
         "Neg": torch.neg,
+        "Not": torch.logical_not,
+        "Or": torch.logical_or,
+        "Pow": torch.pow,
+        "Reciprocal": torch.reciprocal,
+        "Round": torch.round,
+        "Sign": torch.sign,
+        "Sin": torch.sin,
         "Sqrt": torch.sqrt,
         "Sub": torch.sub,
         "Where": torch.where,
+        "Xor": torch.logical_xor,
     }
 )

@@ -2,15 +2,26 @@
 
 A function takes the node's inputs as positional tensors (None where an optional one is left out) and the node's
 attributes as keyword arguments with ONNX's names and defaults, and returns the output tensor, or a tuple of them. Each
-is differentiable by torch's autograd. Source of semantics: the ONNX operator specification, opset 17.
+is differentiable by torch's autograd. Source of semantics: the ONNX operator specification, opsets 15 to 21.
+
+Inputs that are read as numbers, such as the shape of a Reshape, are *host inputs*: tensors on the CPU, or what
+`Tensor.tolist` makes of them.
 """
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-__all__ = ["TORCH_OPS", "TorchFunction", "bind_attributes", "torch_op", "without_attributes"]
+__all__ = [
+    "HOST_INPUTS",
+    "SEVERAL_OUTPUTS",
+    "TORCH_OPS",
+    "TorchFunction",
+    "bind_attributes",
+    "torch_op",
+    "without_attributes",
+]
 
 TorchFunction = Callable[..., Any]
 
@@ -22,9 +33,19 @@ Refusal = Callable[[Mapping[str, Any]], str | None]
 
 REFUSALS: dict[tuple[str, str], Refusal] = {}
 
+HOST_INPUTS: dict[tuple[str, str], frozenset[int]] = {}
+"""Positions of the inputs that an op's function reads as numbers."""
+
+SEVERAL_OUTPUTS: set[tuple[str, str]] = set()
+"""Ops whose function gives every output of the node; the others give the first."""
+
 
 def torch_op(
-    *op_types: str, domain: str = "", refusal: Refusal | None = None
+    *op_types: str,
+    domain: str = "",
+    refusal: Refusal | None = None,
+    host: Collection[int] = (),
+    several_outputs: bool = False,
 ) -> Callable[[TorchFunction], TorchFunction]:
     """Register a function for these op types of a domain."""
 
@@ -35,6 +56,10 @@ def torch_op(
                 raise ValueError(f"{domain}::{op_type} is already {owner.__name__}")
             if refusal is not None:
                 REFUSALS[domain, op_type] = refusal
+            if host:
+                HOST_INPUTS[domain, op_type] = frozenset(host)
+            if several_outputs:
+                SEVERAL_OUTPUTS.add((domain, op_type))
         return function
 
     return register
