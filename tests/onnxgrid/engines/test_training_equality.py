@@ -25,6 +25,9 @@ STEPS = 20
 TOLERANCE = 1e-4
 """Relative. Two implementations of float32 sums differ by 1e-7 a step; twenty steps of training amplify that."""
 
+WEIGHT_TOLERANCE = 1e-3
+"""Of the length of all weights, and of predictions: a whole wrong gradient of a layer shows as 1e-2 and more."""
+
 
 def layer(class_name: str, name: str, **config: object) -> dict[str, object]:
     return {"class_name": class_name, "config": {"name": name, **config}}
@@ -135,7 +138,8 @@ def test_both_engines_train_alike(
         (ort.statistics.flat, oracle.statistics.flat),  # type: ignore[attr-defined]
         (ort.parameters.flat, oracle.parameters.flat),  # type: ignore[attr-defined]
     ):
-        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
+        # By length and not by element: where rounding turns a ReLU or another cell wins a MaxPool, few gradients jump.
+        assert torch.linalg.vector_norm(ours - theirs) <= WEIGHT_TOLERANCE * torch.linalg.vector_norm(theirs)
 
 
 @pytest.mark.parametrize("engine_name", ["ort", "torch"])
