@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from converters.build import build_model, convert
     from converters.keras_json import read_network
     from converters.model_file import save_model
+    from converters.to_keras import to_keras_json
 
 __all__ = [
     "ConversionError",
@@ -23,6 +24,7 @@ __all__ = [
     "convert",
     "read_network",
     "save_model",
+    "to_keras_json",
 ]
 
 defer_sympy()
@@ -32,6 +34,7 @@ _HOMES = {
     "convert": "converters.build",
     "read_network": "converters.keras_json",
     "save_model": "converters.model_file",
+    "to_keras_json": "converters.to_keras",
 }
 
 

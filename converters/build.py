@@ -15,6 +15,7 @@ import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from converters.errors import ConversionError
+from converters.json_text import JsonObject
 from converters.keras_json import read_network
 from converters.keys import Keys
 from converters.layers import LAYERS, LayerEntry, find_layer
@@ -24,10 +25,12 @@ from converters.layers.operations import KERAS_PREFIX, OPERATIONS, TF_PREFIX
 from converters.layers.opsets import MAX_OPSET, MIN_OPSET
 from converters.layers.tensor import Layout, Tensor
 from converters.network import Layer, Network, Ref, Step, execution_order
+from converters.network_json import network_json
 from converters.notices import Notices
+from converters.record import record
 from converters.roles import NETWORK_KEY
 
-__all__ = ["DEFAULT_IR_VERSION", "DEFAULT_OPSET", "PRODUCER", "build_model", "convert"]
+__all__ = ["DEFAULT_IR_VERSION", "DEFAULT_OPSET", "PRODUCER", "Outline", "build_model", "convert", "outline"]
 
 DEFAULT_OPSET = 17
 DEFAULT_IR_VERSION = 9
@@ -38,8 +41,11 @@ PRODUCER = "onnxgrid"
 
 @dataclass(frozen=True)
 class _Recipe:
+    """What converts a layer, its checked config, and as much of the JSON's as the two know."""
+
     entry: LayerEntry
     config: Any
+    kept: JsonObject
 
 
 @dataclass(frozen=True)
@@ -103,14 +109,13 @@ def build_model(
     if not MIN_OPSET <= opset <= MAX_OPSET:
         raise ValueError(f"opset {opset} is not from {MIN_OPSET} to {MAX_OPSET}")
     notices = Notices()
-    recipes = _read_configs(network, notices)
+    plan = _plan(network, notices)
     if input_shape is not None and len(network.inputs) != 1:
         raise ConversionError(
             f"the network has {len(network.inputs)} inputs, and one input shape is given",
             place=network.place,
             fix="Write the shapes in the network's file.",
         )
-    plan = _Plan(network, recipes, execution_order(network), _call_names(network))
     least_ir_version = onnx.helper.find_min_ir_version_for([onnx.helper.make_opsetid("", opset)])
 
     def empty_graph(sizes: SpatialSizes) -> GraphBuilder:
@@ -136,8 +141,57 @@ def build_model(
     model = _model(network, graph)
     RemoveUnusedNodesPass()(model)  # a Transpose that the next layer took back
     _check(model)
+    record(model, _recorded(plan, build))
     notices.log()
     return model
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What carrying out a network shows without the values of its parameters.
+
+    Args:
+        shapes: of what each call gives, by the name of the layer and the number of the call: of each output its sizes
+            in Keras' order, the batch first, None where they are open.
+        parameters: name -> shape in ONNX' order.
+    """
+
+    shapes: Mapping[tuple[str, int], tuple[tuple[int | None, ...], ...]]
+    parameters: Mapping[str, tuple[int, ...]]
+
+
+def outline(network: Network) -> Outline:
+    """The shapes in a network, every notice left out.
+
+    Raises:
+        ConversionError: if the network cannot be converted.
+    """
+    plan = _plan(network, Notices())
+    graph = GraphBuilder(
+        opset=DEFAULT_OPSET,
+        ir_version=DEFAULT_IR_VERSION,
+        seed=0,
+        names=list(plan.names.values()),
+        input_shape=None,
+        input_layout=input_layout(network),
+    )
+    tensors = _carried_out(plan, graph).tensors
+    return Outline(
+        {key: tuple(_open_sizes(output) for output in outputs) for key, outputs in tensors.items()},
+        {
+            name: tuple(tensor.shape.numpy())
+            for name in graph.owners
+            if (tensor := graph.initializers[name].const_value)
+        },
+    )
+
+
+def _open_sizes(tensor: Tensor) -> tuple[int | None, ...]:
+    return tuple(size if isinstance(size, int) else None for size in tensor.shape)
+
+
+def _plan(network: Network, notices: Notices) -> _Plan:
+    return _Plan(network, _read_configs(network, notices), execution_order(network), _call_names(network))
 
 
 def _require_every_size(plan: _Plan, empty_graph: Callable[[SpatialSizes], GraphBuilder]) -> None:
@@ -227,7 +281,7 @@ def _read_config(layer: Layer, keras_version: int | None, notices: Notices) -> _
     )
     config = entry.read_config(keys)
     keys.report_unread()
-    return _Recipe(entry, config)
+    return _Recipe(entry, config, keys.kept())
 
 
 def _unsupported(layer: Layer) -> ConversionError:
@@ -351,6 +405,14 @@ def _model(network: Network, graph: GraphBuilder) -> ir.Model:
     return ir.Model(
         main, ir_version=graph.ir_version, producer_name=PRODUCER, metadata_props={NETWORK_KEY: network.name}
     )
+
+
+def _recorded(plan: _Plan, build: _Build) -> str:
+    """The network as the model keeps it: its inputs with the shapes that they have, whatever the file declares."""
+    configs: dict[str, Mapping[str, Any]] = {name: recipe.kept for name, recipe in plan.recipes.items()}
+    for ref in plan.network.inputs:
+        configs[ref.layer] = {"batch_shape": _open_sizes(build.tensors[ref.layer, ref.call][0])}
+    return network_json(plan.network, configs)
 
 
 def _check(model: ir.Model) -> None:

@@ -156,14 +156,31 @@ def _read_layers(container: _Container) -> list[Layer]:
         if not layers and class_name not in INPUT_CLASSES and _takes_previous(value, container.sequential):
             layers.append(_implicit_input(name, config, inner, container, value.place()))
         calls = tuple(_calls(value, class_name, layers, container.sequential))
-        layers.append(Layer(name, _class_name(value, config), config, calls, value.place(), trainable, inner))
+        layers.append(
+            Layer(
+                name,
+                _class_name(value, config),
+                config,
+                calls,
+                value.place(),
+                trainable,
+                inner,
+                _operation_module(value),
+            )
+        )
     return layers
+
+
+def _operation_module(value: JsonObject) -> str:
+    """Where an operation of Keras 3 lives, empty for everything else."""
+    module = value.get("module")
+    return module if isinstance(module, str) and module.startswith(OPERATION_MODULES) else ""
 
 
 def _class_name(value: JsonObject, config: JsonObject) -> str:
     """The class of a layer; that of an operation says whose it is, as Keras' operation Add is not its layer Add."""
-    class_name, module, function = str(value["class_name"]), value.get("module"), config.get("function")
-    if isinstance(module, str) and module.startswith(OPERATION_MODULES):
+    class_name, function = str(value["class_name"]), config.get("function")
+    if _operation_module(value):
         return f"keras.ops.{class_name}"
     if class_name in FUNCTION_CLASSES and isinstance(function, str):
         return f"tf.{function}"

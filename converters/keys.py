@@ -220,6 +220,16 @@ class Keys:
         self._read.add(key)
         return self._config.get(key)
 
+    def kept(self) -> JsonObject:
+        """The config as far as it was read or acts in training, without what is null."""
+        return self._config.only(
+            *(
+                k
+                for k, value in self._config.items()
+                if value is not None and (k in self._read or k.endswith(PENALTIES))
+            )
+        )
+
     def names(self) -> list[str]:
         """The keys that are there."""
         return list(self._config)

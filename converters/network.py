@@ -67,6 +67,7 @@ class Layer:
     """A layer and its uses; one that is called more than once shares its parameters between the calls.
 
     `inner` is what a model that serves as a layer consists of; `converters.nested` puts it in the layer's place.
+    `module` is where an operation of Keras 3 lives by the file's word, empty for everything else.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Layer:
     place: str
     trainable: bool
     inner: "Network | None" = None
+    module: str = ""
 
 
 @dataclass(frozen=True)

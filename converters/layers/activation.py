@@ -6,6 +6,7 @@ Source of the formulas: keras/src/activations/activations.py.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -33,7 +34,9 @@ __all__ = [
     "SoftmaxConfig",
     "ThresholdedReLUConfig",
     "activation_layer",
+    "activation_name",
     "elu_layer",
+    "fused_class",
     "gelu_layer",
     "leaky_relu_layer",
     "log_softmax_layer",
@@ -216,22 +219,39 @@ def read_activation(keys: Keys, key: str = "activation", *, default: Activation 
     value = keys.raw(key)
     if value is None:
         return default
-    name = value
-    if isinstance(value, JsonObject):
-        class_name, config = value.get("class_name"), value.get("config")
-        if isinstance(class_name, str) and class_name.rpartition(">")[2] in FUSED_CLASSES:
-            return _fused_layer(keys, key, class_name, config)
-        name = config if class_name == "function" else class_name
-    known = _BY_NORMAL_NAME.get(name.replace("_", "").lower()) if isinstance(name, str) else None
+    class_name = fused_class(value)
+    if class_name is not None:
+        return _fused_layer(keys, key, class_name, value.get("config"))
+    known = activation_name(value)
     if known == "hard_sigmoid" and keys.written_by_keras_2:
         return keras_2_hard_sigmoid
     if known is not None:
         return ACTIVATIONS[known]
+    name = _written_name(value)
     if isinstance(name, str) and name != value and find_layer(name) is not None:
         raise keys.error(
             key, f'is a layer of class "{name}"', "Write the activation's name, or make it a layer of its own."
         )
     raise keys.unknown(key, name, list(ACTIVATIONS))
+
+
+def fused_class(value: Any) -> str | None:
+    """The class of an activation that is written as a layer, without its package; None if it is written otherwise."""
+    class_name = value.get("class_name") if isinstance(value, JsonObject) else None
+    own_name = class_name.rpartition(">")[2] if isinstance(class_name, str) else None
+    return own_name if own_name in FUSED_CLASSES else None
+
+
+def activation_name(value: Any) -> str | None:
+    """Keras' own name of an activation that is written as a name or a function; None if we do not know it."""
+    name = _written_name(value)
+    return _BY_NORMAL_NAME.get(name.replace("_", "").lower()) if isinstance(name, str) else None
+
+
+def _written_name(value: Any) -> Any:
+    if isinstance(value, JsonObject):
+        return value.get("config") if value.get("class_name") == "function" else value.get("class_name")
+    return value
 
 
 def _fused_layer(keys: Keys, key: str, class_name: str, config: object) -> Activation:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import ml_dtypes
+import numpy as np
 
 from converters.errors import WeightFileError
 from converters.weights.hdf5 import address, children, dataset_weight, text_attribute
@@ -32,6 +33,9 @@ NO_LAYERS = frozenset({"optimizer"})
 
 MAX_DEPTH = 64
 """Groups within groups; a model within a model takes two."""
+
+COUNT = "count"
+"""A variable of Normalization that no graph has, behind the others."""
 
 CLASSES = {snake_case(class_name): class_name for class_name in KERAS_VARIABLES}
 """Keras 3's spelling of a class in paths -> the class."""
@@ -135,6 +139,9 @@ def _names(group: _Variables, part: Path, class_name: str, expected: NetworkLaye
 def write_keras3_layout(path: pathlib.Path, weights: Mapping[str, Weight], network: Sequence[NetworkLayer]) -> None:
     """Write the weights of a network whose models within models were written out, so that it is one list of layers.
 
+    Args:
+        network: its layers in the order in which Keras lists them.
+
     Raises:
         WeightFileError: if a weight has no place in the layers of the network, or a layer lacks one.
     """
@@ -147,7 +154,7 @@ def write_keras3_layout(path: pathlib.Path, weights: Mapping[str, Weight], netwo
             kind = snake_case(layer.class_name)
             number, counts[kind] = counts[kind], counts[kind] + 1
             group = file.create_group(f"layers/{kind}_{number}/vars" if number else f"layers/{kind}/vars")
-            group.attrs["name"] = layer.name
+            group.attrs["name"] = layer.keras_name or layer.name
             known = {variable.names[0]: variable for variable in KERAS_VARIABLES.get(layer.class_name, ())}
             for index, variable in enumerate(layer.variables):
                 name = f"{layer.name}.{known[variable].parameter}"
@@ -158,6 +165,9 @@ def write_keras3_layout(path: pathlib.Path, weights: Mapping[str, Weight], netwo
                         fix="Give all weights of the network.",
                     )
                 _write_variable(group, str(index), left.pop(name), layer)
+            if layer.variables and COUNT in known:
+                # Keras counts the samples that it has adapted the layer to, and wants the number back.
+                group.create_dataset(str(len(layer.variables)), data=np.int32(0))
     for name, weight in left.items():
         raise WeightFileError(
             f"no layer of the network has a variable of Keras that '{name}' is",

@@ -37,12 +37,14 @@ class NetworkLayer:
         class_name: Keras' own name of its class; empty if it is not known.
         variables: Keras' names of those variables that it has, in Keras' order.
         axes: our name of a parameter -> the order of its axes and its shape in Keras, where the network says it.
+        keras_name: what Keras calls the layer, where that is another name.
     """
 
     name: str
     class_name: str
     variables: tuple[str, ...]
     axes: "Mapping[str, KerasAxes]" = field(default_factory=dict)
+    keras_name: str = ""
 
 
 @dataclass(frozen=True)

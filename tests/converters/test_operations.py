@@ -241,3 +241,10 @@ def test_an_operation_that_does_not_fit_is_refused(layers: list[dict[str, Any]],
     name = layers[2]["name"]
     line, column = 1, path.read_text().index('{"class_name": "' + layers[2]["class_name"]) + 1
     assert str(error.value).startswith(f"{path}:{line}:{column}: layer '{name}' ({name}): {message}")
+
+
+def test_keras_cast_to_another_type_is_refused(tmp_path: Path) -> None:
+    x = keras.Input(SHAPE, name="x")
+    (tmp_path / "net.json").write_text(keras.Model(x, ops.cast(x, "float16")).to_json())
+    with pytest.raises(ConversionError, match="casts to float16\n  Compute in float32\\."):
+        converters.convert(tmp_path / "net.json")

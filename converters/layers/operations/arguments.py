@@ -23,7 +23,11 @@ class OperationConfig:
 
     @classmethod
     def read(cls, keys: Keys) -> "OperationConfig":
-        return cls({key: keys.raw(key) for key in keys.names() if key not in ("name", "trainable", "dtype")})
+        # A function of TensorFlow stands in a layer, whose type of numbers is no argument of the function.
+        of_layer = {"trainable", "dtype"} if keys.has("function") else {"trainable"}
+        values = {key: keys.raw(key) for key in keys.names() if key not in of_layer}
+        values.pop("name", None)
+        return cls(values)
 
 
 class Arguments:

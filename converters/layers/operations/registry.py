@@ -1,13 +1,14 @@
 """Which function converts which operation: a plain dict, filled by `@operation` where the functions stand."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from converters.layers.layer_builder import LayerBuilder
 from converters.layers.operations.arguments import Arguments, OperationConfig
 from converters.layers.registry import Arity, LayerEntry, Result, giving_a_tuple
 from converters.layers.tensor import Tensor
 
-__all__ = ["KERAS_PREFIX", "OPERATIONS", "TF_PREFIX", "operation"]
+__all__ = ["KERAS_PREFIX", "OPERATIONS", "SIGNATURES", "TF_PREFIX", "Signature", "operation"]
 
 KERAS_PREFIX = "keras.ops."
 TF_PREFIX = "tf."
@@ -16,6 +17,21 @@ Function = Callable[[Arguments, LayerBuilder], Result]
 
 OPERATIONS: dict[str, LayerEntry] = {}
 """Name -> entry, of the same kind as a layer's. Filled by `@operation`."""
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What an operation is called first, which is what Keras 3 calls it, and its parameters in their order.
+
+    Each parameter is given by all its names, that of Keras 3 first.
+    """
+
+    name: str
+    parameters: tuple[tuple[str, ...], ...]
+
+
+SIGNATURES: dict[str, Signature] = {}
+"""Name -> signature. Filled by `@operation`."""
 
 
 def operation(*names: str, parameters: str) -> Callable[[Function], Function]:
@@ -35,6 +51,7 @@ def operation(*names: str, parameters: str) -> Callable[[Function], Function]:
         for name in names:
             if name in OPERATIONS:
                 raise ValueError(f"{name} is converted already")
+            SIGNATURES[name] = Signature(names[0], tuple(tuple(spelled.split("|")) for spelled in parameters.split()))
             OPERATIONS[name] = LayerEntry(name, OperationConfig.read, giving_a_tuple(convert), Arity.MANY)
         return function
 
