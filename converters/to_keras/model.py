@@ -29,10 +29,12 @@ class KerasNetwork:
 
     Args:
         json: what `keras.models.model_from_json` takes.
+        count: of its layers and operations.
         layers: those with variables, in the order in which its files of weights have them.
     """
 
     json: str
+    count: int
     layers: tuple[NetworkLayer, ...]
 
 
@@ -68,7 +70,7 @@ def to_keras(model: ir.Model, file: str) -> KerasNetwork:
     notices = Notices()
     graph = written_graph(network, _given_back(network, notices, file), shapes)
     notices.log()
-    return KerasNetwork(graph.json, _with_variables(graph, model))
+    return KerasNetwork(graph.json, len(graph.layers), _with_variables(graph, model))
 
 
 def _require_parameters(model: ir.Model, shapes: Outline, file: str) -> None:
