@@ -1,9 +1,10 @@
 """A `Network` to a checked ONNX model.
 
-All problems that the layers' configs have are told at once; one that shows only when a layer meets its input, alone.
+The problems of all layers are told at once: those of their configs, and those that show only when a layer meets its
+input. What depends on a layer that has one cannot be judged, and is passed over.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -14,7 +15,7 @@ import onnx.helper
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
-from converters.errors import ConversionError
+from converters.errors import ConversionError, joined
 from converters.json_text import JsonObject
 from converters.keras_json import read_network
 from converters.keys import Keys
@@ -24,6 +25,7 @@ from converters.layers.layer_builder import GraphBuilder, IoLayout, LayerBuilder
 from converters.layers.operations import KERAS_PREFIX, OPERATIONS, TF_PREFIX
 from converters.layers.opsets import MAX_OPSET, MIN_OPSET
 from converters.layers.tensor import Layout, Tensor
+from converters.model_file import MAX_MODEL_BYTES
 from converters.network import Layer, Network, Ref, Step, execution_order
 from converters.network_json import network_json
 from converters.notices import Notices
@@ -38,6 +40,9 @@ DEFAULT_IR_VERSION = 9
 
 PRODUCER = "onnxgrid"
 
+SHOWN_LARGEST = 3
+"""Parameters that are named where all are too large together."""
+
 
 @dataclass(frozen=True)
 class _Recipe:
@@ -50,10 +55,14 @@ class _Recipe:
 
 @dataclass(frozen=True)
 class _Plan:
-    """A network whose configs are read and whose calls are in order, with the names of what they give."""
+    """A network whose configs are read and whose calls are in order, with the names of what they give.
+
+    `errors` are those of layers that have no recipe.
+    """
 
     network: Network
     recipes: Mapping[str, _Recipe]
+    errors: tuple[ConversionError, ...]
     steps: tuple[Step, ...]
     names: Mapping[tuple[str, int], str]
 
@@ -109,7 +118,7 @@ def build_model(
     if not MIN_OPSET <= opset <= MAX_OPSET:
         raise ValueError(f"opset {opset} is not from {MIN_OPSET} to {MAX_OPSET}")
     notices = Notices()
-    plan = _plan(network, notices)
+    plan = _planned(network, notices)
     if input_shape is not None and len(network.inputs) != 1:
         raise ConversionError(
             f"the network has {len(network.inputs)} inputs, and one input shape is given",
@@ -133,7 +142,8 @@ def build_model(
     if dynamic_spatial:
         _require_every_size(plan, empty_graph)
     graph = empty_graph(SpatialSizes.OPEN if dynamic_spatial else SpatialSizes.DECLARED)
-    build = _carried_out(plan, graph)
+    build = _whole(plan, graph)
+    _require_one_file(graph, network.place)
     for ref in network.outputs:
         call_name = plan.names[ref.layer, ref.call]
         name = _output_name(call_name, ref.tensor)
@@ -166,7 +176,7 @@ def outline(network: Network) -> Outline:
     Raises:
         ConversionError: if the network cannot be converted.
     """
-    plan = _plan(network, Notices())
+    plan = _planned(network, Notices())
     graph = GraphBuilder(
         opset=DEFAULT_OPSET,
         ir_version=DEFAULT_IR_VERSION,
@@ -175,7 +185,7 @@ def outline(network: Network) -> Outline:
         input_shape=None,
         input_layout=input_layout(network),
     )
-    tensors = _carried_out(plan, graph).tensors
+    tensors = _whole(plan, graph).tensors
     return Outline(
         {key: tuple(_open_sizes(output) for output in outputs) for key, outputs in tensors.items()},
         {
@@ -190,10 +200,6 @@ def _open_sizes(tensor: Tensor) -> tuple[int | None, ...]:
     return tuple(size if isinstance(size, int) else None for size in tensor.shape)
 
 
-def _plan(network: Network, notices: Notices) -> _Plan:
-    return _Plan(network, _read_configs(network, notices), execution_order(network), _call_names(network))
-
-
 def _require_every_size(plan: _Plan, empty_graph: Callable[[SpatialSizes], GraphBuilder]) -> None:
     """Nothing, if every layer builds with spatial sizes that are open, and with others than those declared.
 
@@ -202,7 +208,7 @@ def _require_every_size(plan: _Plan, empty_graph: Callable[[SpatialSizes], Graph
     Raises:
         ConversionError: that names all layers that do not.
     """
-    declared = _carried_out(plan, empty_graph(SpatialSizes.DECLARED)).tensors
+    declared = _whole(plan, empty_graph(SpatialSizes.DECLARED)).tensors
     refused: dict[str, ConversionError] = {}
     for sizes in (SpatialSizes.OPEN, SpatialSizes.DOUBLED):
         for error in _carried_out(plan, empty_graph(sizes), stand_ins=declared).errors:
@@ -225,32 +231,76 @@ class _Build:
     errors: list[ConversionError]
 
 
+def _whole(plan: _Plan, graph: GraphBuilder) -> _Build:
+    """The calls of a plan, their nodes added to the graph.
+
+    Raises:
+        ConversionError: that tells the errors of all layers, and of all outputs.
+    """
+    build = _carried_out(plan, graph)
+    for ref in plan.network.outputs:
+        try:
+            if (ref.layer, ref.call) in build.tensors:
+                _output(build.tensors, ref)
+        except ConversionError as error:
+            build.errors.append(error)
+    order = {layer.name: number for number, layer in enumerate(plan.network.layers)}
+    found = [*plan.errors, *build.errors]
+    if found:
+        raise joined(sorted(found, key=lambda error: order.get(error.layer, len(order))), plan.network.place)
+    return build
+
+
+def _require_one_file(graph: GraphBuilder, place: str) -> None:
+    """Nothing, if all parameters together fit into a file; else they need not be drawn to be refused.
+
+    Raises:
+        ConversionError: if they do not, naming the largest.
+    """
+    sizes = {name: graph.initializers[name].const_value.nbytes for name in graph.owners}  # type: ignore[union-attr]
+    total = sum(sizes.values())
+    if total > MAX_MODEL_BYTES:
+        largest = sorted(sizes, key=sizes.__getitem__, reverse=True)[:SHOWN_LARGEST]
+        told = ", ".join(f"'{name}' ({sizes[name] / 2**20:,.0f} MiB)" for name in largest)
+        raise ConversionError(
+            f"the parameters take {total / 2**30:,.1f} GiB, and a model ends at 2 GiB; the largest: {told}",
+            place=place,
+            fix="Choose smaller sizes.",
+        )
+
+
 def _carried_out(
     plan: _Plan, graph: GraphBuilder, stand_ins: Mapping[tuple[str, int], tuple[Tensor, ...]] | None = None
 ) -> _Build:
     """The calls of a plan, their nodes added to the graph.
 
     Args:
-        stand_ins: what takes the place of a call that fails; without them, its error is raised.
+        stand_ins: what takes the place of a call that fails; without them, calls that depend on it are passed over.
     """
     build = _Build({}, {}, [])
     for step in plan.steps:
         key = step.layer.name, step.call
+        recipe = plan.recipes.get(step.layer.name)
+        if recipe is None or any((ref.layer, ref.call) not in build.tensors for ref in step.inputs):
+            continue
         call = step.layer.calls[step.call]
         builder = LayerBuilder(graph, step.layer, call=call, order=step.order, call_name=plan.names[key])
         build.builders[key] = builder
         try:
-            build.tensors[key] = _build_call(step, plan.recipes[step.layer.name], build.tensors, builder, graph)
+            build.tensors[key] = _build_call(step, recipe, build.tensors, builder, graph)
         except ConversionError as error:
-            if stand_ins is None:
-                raise
             build.errors.append(error)
-            build.tensors[key] = stand_ins[key]
+            if stand_ins is not None:
+                build.tensors[key] = stand_ins[key]
     return build
 
 
-def _read_configs(network: Network, notices: Notices) -> dict[str, _Recipe]:
-    """The converter and the checked config of every layer, by name; raises all errors in one."""
+def _planned(network: Network, notices: Notices) -> _Plan:
+    """The network with its configs read and its calls in order.
+
+    Raises:
+        ConversionError: if the calls have no order; it tells the errors of configs too.
+    """
     recipes: dict[str, _Recipe] = {}
     errors: list[ConversionError] = []
     for layer in network.layers:
@@ -258,9 +308,10 @@ def _read_configs(network: Network, notices: Notices) -> dict[str, _Recipe]:
             recipes[layer.name] = _read_config(layer, network.keras_version, notices)
         except ConversionError as error:
             errors.append(error)
-    if errors:
-        raise errors[0] if len(errors) == 1 else _joined(errors, network.place)
-    return recipes
+    try:
+        return _Plan(network, recipes, tuple(errors), execution_order(network), _call_names(network))
+    except ConversionError as error:
+        raise joined([*errors, error], network.place) from None
 
 
 def _read_config(layer: Layer, keras_version: int | None, notices: Notices) -> _Recipe:
@@ -300,20 +351,6 @@ def _unsupported(layer: Layer) -> ConversionError:
         fix=f"Use {kind}: {', '.join(known)}.",
         layer=layer.name,
         class_name=layer.class_name,
-    )
-
-
-def _joined(errors: Sequence[ConversionError], file: str) -> ConversionError:
-    """One error that tells several; advice that they share is given once."""
-    lines: list[str] = []
-    for index, error in enumerate(errors):
-        lines.append(f"  {error.place}: {error.problem}")
-        if index + 1 == len(errors) or errors[index + 1].fix != error.fix:
-            lines.append(f"    {error.fix}")
-    return ConversionError(
-        "\n".join([f"{len(errors)} layers cannot be converted", *lines]),
-        place=file,
-        fix="Mend them all; nothing was converted.",
     )
 
 

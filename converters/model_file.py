@@ -8,7 +8,7 @@ from converters.atomic_file import replacing
 from converters.errors import ConversionError
 from converters.model_bytes import write_model
 
-__all__ = ["require_one_file", "save_model"]
+__all__ = ["MAX_MODEL_BYTES", "require_one_file", "save_model"]
 
 MAX_MODEL_BYTES = 2**31 - 2**20
 """A protobuf message ends at 2 GiB; one MiB is left for the graph."""

@@ -1,6 +1,7 @@
 """The ONNX graph under construction, and the view of it that a layer's converter function works with."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any
@@ -16,9 +17,11 @@ import onnx_ir as ir
 from converters.axes import VECTOR, AxisOrder
 from converters.errors import ConversionError
 from converters.initializers import Initializer, generator
+from converters.keys import MAX_INTEGER
 from converters.layers.data_format import DataFormat
 from converters.layers.opsets import find_translation
 from converters.layers.tensor import Layout, Size, Tensor, shown
+from converters.model_file import MAX_MODEL_BYTES
 from converters.network import Call, Layer
 from converters.roles import CLASS_NAME_KEY, FIXED_KEY, KERAS_AXES_KEY, LAYER_KEY, ORDER_KEY, TRAINABLE_KEY
 
@@ -26,6 +29,9 @@ __all__ = ["BATCH", "SPATIAL_NAMES", "GraphBuilder", "IoLayout", "LayerBuilder",
 
 BATCH = "N"
 """The name of the batch's size, which is never known."""
+
+MAX_ELEMENTS = 2**40
+"""Of one sample of one value: 4 TiB. What is below this cannot overflow the 64 bits in which ONNX counts."""
 
 SPATIAL_NAMES = {1: ("L",), 2: ("H", "W"), 3: ("D", "H", "W")}
 """Spatial rank -> names of spatial sizes that are not known."""
@@ -209,6 +215,7 @@ class LayerBuilder:
         moved = len(sizes) > 1 and self._graph.io_layout is IoLayout.CHANNELS_LAST
         declared = [BATCH, *sizes[1:], sizes[0]] if moved else [BATCH, *sizes]
         value = ir.Value(name=self.call_name, shape=ir.Shape(declared), type=ir.TensorType(ir.DataType.FLOAT))
+        self._require_size(value, "the input")
         self._graph.inputs[self.name] = value
         if moved:
             value = self.transposed(value, (0, len(sizes), *range(1, len(sizes))))
@@ -242,7 +249,8 @@ class LayerBuilder:
             fixed: never trained nor counted.
 
         Raises:
-            ConversionError: if the name is taken by another layer, or the initializer refuses the shape.
+            ConversionError: if the name is taken by another layer, the initializer refuses the shape, or the values
+                would be too large for a file.
         """
         full_name, seed = f"{self.name}.{name}", self._graph.seed
         shape = axes.onnx_shape(keras_shape)
@@ -252,6 +260,10 @@ class LayerBuilder:
             raise self.error(
                 f"its parameter '{full_name}' has the name of another layer or parameter", "Rename one of them."
             )
+        size = math.prod(keras_shape) * np.dtype(np.float32).itemsize
+        if size > MAX_MODEL_BYTES:
+            problem = f"its parameter '{full_name}' {shown(shape)} would take {size / 2**30:,.1f} GiB"
+            raise self.error(f"{problem}, and a model ends at 2 GiB", "Choose smaller sizes.")
         refusal = initializer.refusal(keras_shape)
         if refusal is not None:
             raise self.error(f"the initializer of '{name}' {refusal}", "Use another initializer.")
@@ -324,8 +336,21 @@ class LayerBuilder:
         if keras_axes:
             node.metadata_props[KERAS_AXES_KEY] = json.dumps(keras_axes)
         self._graph.infer(node)
+        for output in node.outputs:
+            self._require_size(output, "what it gives")
         self._graph.nodes.append(node)
         return node.outputs
+
+    def _require_size(self, value: ir.Value, what: str) -> None:
+        """Nothing, if a sample of a value can be held, and its sizes counted by what runs the graph.
+
+        Raises:
+            ConversionError: if not, calling the value `what`.
+        """
+        known = [size for size in value.shape or () if isinstance(size, int)]
+        if max(known, default=0) > MAX_INTEGER or math.prod(known) > MAX_ELEMENTS:
+            sizes = shown(Tensor(value, Layout.KERAS).shape)
+            raise self.error(f"{what}, {sizes} in ONNX's order, is too large to compute", "Choose smaller sizes.")
 
     def annotate(self, value: ir.Value, key: str, text: str) -> None:
         """Change the metadata of the node that gave a value: what training must know and ONNX has no word for."""
