@@ -6,6 +6,7 @@ never passed over in silence: `report_unread` says so.
 
 import json
 import math
+from difflib import get_close_matches
 from enum import Enum
 from typing import Any, NoReturn, TypeVar
 
@@ -65,6 +66,9 @@ NOTICED_WHEN_SET = frozenset(
     }
 )
 """Those of them that are passed over only while null or false: set, they would mean something."""
+
+WRAPPED_LISTS = ("__tuple__", "ListWrapper", "TensorShape")
+"""Classes of `{"class_name": ..., "items": [...]}`: lists that TensorFlow's own JSON encoder told from plain ones."""
 
 PENALTIES = ("_regularizer", "_constraint")
 """Keys that end so act in training only: ignored, with one notice where not null."""
@@ -218,7 +222,7 @@ class Keys:
     def raw(self, key: str) -> Any:
         """The value as it stands, None if absent: for forms with a reader of their own, who refuses through `error`."""
         self._read.add(key)
-        return self._config.get(key)
+        return _unwrapped(self._config.get(key))
 
     def kept(self) -> JsonObject:
         """The config as far as it was read or acts in training, without what is null."""
@@ -272,7 +276,9 @@ class Keys:
 
     def unknown(self, key: str, value: Any, known: list[str]) -> ConversionError:
         """The error that a name causes which is not one of the known, to be raised."""
-        return self.error(key, f"is {_shown(value)}, which we do not know", f"Use {_one_of(known)}.")
+        close = get_close_matches(value, known) if isinstance(value, str) else []
+        nearest = "; the nearest known: " + ", ".join(f'"{name}"' for name in close) if close else ""
+        return self.error(key, f"is {_shown(value)}, which we do not know{nearest}", f"Use {_one_of(known)}.")
 
     def notice(self, key: str, text: str) -> None:
         """Tell the user something about a key; once for all layers, however often it is told."""
@@ -309,7 +315,7 @@ class Keys:
     def _value(self, key: str, default: Any) -> Any:
         self._read.add(key)
         if key in self._config:
-            return self._config[key]
+            return _unwrapped(self._config[key])
         if default is None:
             raise self.error(key, "is missing", f'Add "{key}" to the layer\'s "config".')
         return default
@@ -321,6 +327,15 @@ class Keys:
 
     def _refuse(self, key: str, allowed: str) -> NoReturn:
         raise self.error(key, f"is {_shown(self._config.get(key))}, which is not allowed here", f"Write {allowed}.")
+
+
+def _unwrapped(value: Any) -> Any:
+    """The value with each list that TensorFlow wrapped in an object, to say of which type it is, in its place."""
+    if isinstance(value, dict) and value.get("class_name") in WRAPPED_LISTS and isinstance(value.get("items"), list):
+        value = value["items"]
+    if type(value) is JsonArray and any(isinstance(item, dict) for item in value):
+        return [_unwrapped(item) for item in value]
+    return value
 
 
 def _array(value: Any) -> npt.NDArray[np.float32] | None:

@@ -342,15 +342,20 @@ class LayerBuilder:
         return node.outputs
 
     def _require_size(self, value: ir.Value, what: str) -> None:
-        """Nothing, if a sample of a value can be held, and its sizes counted by what runs the graph.
+        """Nothing, if a sample of a value has elements, can be held, and its sizes counted by what runs the graph.
 
         Raises:
             ConversionError: if not, calling the value `what`.
         """
         known = [size for size in value.shape or () if isinstance(size, int)]
-        if max(known, default=0) > MAX_INTEGER or math.prod(known) > MAX_ELEMENTS:
-            sizes = shown(Tensor(value, Layout.KERAS).shape)
-            raise self.error(f"{what}, {sizes} in ONNX's order, is too large to compute", "Choose smaller sizes.")
+        if 0 in known:
+            problem, fix = "is empty", "Take less of its input away, or use a larger one."
+        elif max(known, default=0) > MAX_INTEGER or math.prod(known) > MAX_ELEMENTS:
+            problem, fix = "is too large to compute", "Choose smaller sizes."
+        else:
+            return
+        sizes = shown(Tensor(value, Layout.KERAS).shape)
+        raise self.error(f"{what}, {sizes} in ONNX's order, {problem}", fix)
 
     def annotate(self, value: ir.Value, key: str, text: str) -> None:
         """Change the metadata of the node that gave a value: what training must know and ONNX has no word for."""
@@ -411,6 +416,17 @@ class LayerBuilder:
                 f"Write an axis from {-x.rank} to {x.rank - 1}.",
             )
         return axis % x.rank
+
+    def keras_axes(self, x: Tensor, axes: Sequence[int]) -> list[int]:
+        """As `keras_axis`, of several.
+
+        Raises:
+            ConversionError: if x lacks one, or one comes twice.
+        """
+        counted = [self.keras_axis(x, axis) for axis in axes]
+        if len(set(counted)) < len(counted):
+            raise self.error(f"{list(axes)} names an axis of its input {shown(x.shape)} twice", "Write each axis once.")
+        return counted
 
     def known_size(self, x: Tensor, stored_axis: int) -> int:
         """The size of an axis on which the shape of parameters depends, counted in the ONNX value.

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import Enum
 
 import numpy as np
 import onnx_ir as ir
@@ -17,6 +18,7 @@ from converters.layers.tensor import Tensor, shown
 __all__ = [
     "AffineConfig",
     "BatchNormalizationConfig",
+    "EpsilonAt",
     "GroupNormalizationConfig",
     "InstanceNormalizationConfig",
     "LayerNormalizationConfig",
@@ -90,7 +92,13 @@ class BatchNormalizationConfig:
         )
 
 
-@converts("BatchNormalization", "BatchNormalizationV1", "SyncBatchNormalization", config=BatchNormalizationConfig.read)
+@converts(
+    "BatchNormalization",
+    "BatchNormalizationV1",
+    "BatchNormalizationV2",
+    "SyncBatchNormalization",
+    config=BatchNormalizationConfig.read,
+)
 def batch_normalization(config: BatchNormalizationConfig, inputs: Sequence[Tensor], layer: LayerBuilder) -> Tensor:
     """weight * (x - running_mean) / sqrt(running_var + epsilon) + bias, for each entry of one axis of x, of size C.
 
@@ -143,6 +151,12 @@ def _not_the_batch(keras_axis: int, written: int, x: Tensor, layer: LayerBuilder
     return keras_axis
 
 
+def _axes(x: Tensor, written: Sequence[int], layer: LayerBuilder) -> list[int]:
+    """The axes of x counted from 0, rising, none of them the batch."""
+    counted = layer.keras_axes(x, written)
+    return sorted(_not_the_batch(axis, given, x, layer) for axis, given in zip(counted, written, strict=True))
+
+
 @dataclass(frozen=True, kw_only=True)
 class LayerNormalizationConfig:
     """Keras `LayerNormalization`, checked: the axes in Keras' order, negative from the end.
@@ -173,7 +187,7 @@ def layer_normalization(config: LayerNormalizationConfig, inputs: Sequence[Tenso
     """
     (x,) = inputs
     affine = config.affine
-    axes = sorted(_not_the_batch(layer.keras_axis(x, axis), axis, x, layer) for axis in config.axes)
+    axes = _axes(x, config.axes, layer)
     stored, order = stored_order(x, axes)
     shape = tuple(layer.known_size(x, x.stored_axis(axis)) for axis in axes)
     if config.rms_scaling:
@@ -214,7 +228,7 @@ def rms_normalization(config: RMSNormalizationConfig, inputs: Sequence[Tensor], 
     Source: keras.io/api/layers/normalization_layers/rms_normalization; ONNX has the op from opset 23 on.
     """
     (x,) = inputs
-    axes = sorted(_not_the_batch(layer.keras_axis(x, axis), axis, x, layer) for axis in config.axes)
+    axes = _axes(x, config.axes, layer)
     stored, order = stored_order(x, axes)
     shape = tuple(layer.known_size(x, x.stored_axis(axis)) for axis in axes)
     y = _divided_by_root_mean_square(x, x.value, stored, config.epsilon, layer)
@@ -294,21 +308,42 @@ def _in_shape_of(x: Tensor, y: ir.Value, layer: LayerBuilder) -> ir.Value:
     return reshaped
 
 
+class EpsilonAt(Enum):
+    """What epsilon is added to."""
+
+    VARIANCE = "variance"
+    DEVIATION = "deviation"
+
+
 @dataclass(frozen=True)
 class InstanceNormalizationConfig:
-    """`InstanceNormalization` of the reference program, keras-contrib or TensorFlow Addons, checked."""
+    """`InstanceNormalization` of the reference program, keras-contrib or TensorFlow Addons, checked.
 
-    axis: int
+    Without an axis, which only keras-contrib knows, a sample is normalised as a whole. TensorFlow Addons writes how
+    many groups of channels there are: as many as channels, or -1, which stands for that.
+    """
+
+    axis: int | None
+    groups: int
     affine: AffineConfig
+    epsilon_at: EpsilonAt
 
     @classmethod
     def read(cls, keys: Keys) -> "InstanceNormalizationConfig":
         keys.refuse_unless("track_running_stats", False, "an instance is normalised by its own mean and variance")
-        keys.refuse_unless("groups", -1, "an instance is normalised channel by channel")
         keys.raw("momentum")  # of running statistics, which there are none of
         affine = keys.flag("affine", default=False)
-        # Each of the three programs writes epsilon; torch's default is what the reference program has.
-        return cls(keys.axis("axis", default=-1), AffineConfig.read(keys, epsilon=1e-5, default=affine))
+        # TensorFlow Addons writes "groups", the reference program torch's "affine", keras-contrib neither.
+        of_contrib = "center" in keys.names() and not {"affine", "groups"} & {*keys.names()}
+        whole = of_contrib and "axis" in keys.names() and not keys.has("axis")
+        axis = keys.raw("axis") if whole else keys.axis("axis", default=-1)
+        return cls(
+            axis,
+            keys.integer("groups", default=-1, minimum=-1),
+            # Each of the three programs writes epsilon; torch's default is what the reference program has.
+            AffineConfig.read(keys, epsilon=1e-5, default=affine),
+            EpsilonAt.DEVIATION if of_contrib else EpsilonAt.VARIANCE,
+        )
 
 
 @converts("InstanceNormalization", config=InstanceNormalizationConfig.read)
@@ -317,14 +352,47 @@ def instance_normalization(
 ) -> Tensor:
     """weight * (x - mean) / sqrt(variance + epsilon) + bias, with the mean and the variance of each sample's channel.
 
-    Declares weight with scale and bias with center, both (C,).
+    That of keras-contrib divides by sqrt(variance) + epsilon, and without an axis takes all channels together.
+    Declares weight with scale and bias with center, both (C,); (1,) where all channels are taken together.
     Raises ConversionError if C is unknown or x has no spatial axis.
-    Source: docs.pytorch.org InstanceNorm2d; ONNX InstanceNormalization.
+    Source: docs.pytorch.org InstanceNorm2d; ONNX InstanceNormalization; keras-contrib, instancenormalization.py.
     """
+    if config.axis is None:
+        (x,) = inputs
+        return Tensor(_by_deviation(x, list(range(1, x.rank)), 1, config.affine, layer), x.layout)
     x, channels, restored = _with_axis_second(inputs[0], config.axis, layer)
     if x.rank < 3:
         raise layer.error(f"its input {shown(x.shape)} has no spatial axis", "Use LayerNormalization.")
+    if config.groups not in (-1, channels):
+        raise layer.error(
+            f'"groups" is {config.groups}, and its input {shown(inputs[0].shape)} has {channels} channels: '
+            "an instance is normalised channel by channel",
+            "Write -1, or use GroupNormalization.",
+        )
+    if config.epsilon_at is EpsilonAt.DEVIATION:
+        return restored(_by_deviation(x, list(range(2, x.rank)), channels, config.affine, layer))
     return restored(_normalized_instances(x, channels, config.affine, layer))
+
+
+def _by_deviation(
+    x: Tensor, stored_axes: Sequence[int], channels: int, affine: AffineConfig, layer: LayerBuilder
+) -> ir.Value:
+    """weight * (x - mean) / (sqrt(variance) + epsilon) + bias, with the mean and the variance over stored axes of x."""
+    distance = layer.op("Sub", [x.value, layer.op("ReduceMean", [x.value], axes=stored_axes, keepdims=1)])
+    variance = layer.op("ReduceMean", [layer.op("Mul", [distance, distance])], axes=stored_axes, keepdims=1)
+    deviation = layer.op("Add", [layer.op("Sqrt", [variance]), layer.scalar("epsilon", affine.epsilon)])
+    y = layer.op("Div", [distance, deviation])
+
+    def placed(value: ir.Value) -> ir.Value:
+        return along(value, [1], x, layer) if channels > 1 else value
+
+    if affine.scale:
+        weight = layer.parameter("weight", (channels,), VECTOR, affine.gamma_initializer)
+        y = layer.op("Mul", [y, placed(weight)])
+    if affine.center:
+        bias = layer.parameter("bias", (channels,), VECTOR, affine.beta_initializer)
+        y = layer.op("Add", [y, placed(bias)])
+    return y
 
 
 def _normalized_instances(x: Tensor, channels: int, affine: AffineConfig, layer: LayerBuilder) -> ir.Value:
@@ -357,7 +425,7 @@ def unit_normalization(config: UnitNormalizationConfig, inputs: Sequence[Tensor]
     Source: keras.io/api/layers/normalization_layers/unit_normalization; ONNX ReduceL2.
     """
     (x,) = inputs
-    return of_unit_length(x, [layer.keras_axis(x, axis) for axis in config.axes], layer)
+    return of_unit_length(x, layer.keras_axes(x, config.axes), layer)
 
 
 def of_unit_length(x: Tensor, keras_axes: Sequence[int], layer: LayerBuilder) -> Tensor:

@@ -95,7 +95,7 @@ def normalization(config: NormalizationConfig, inputs: Sequence[Tensor], layer: 
     Source: keras.io/api/layers/preprocessing_layers/numerical/normalization.
     """
     (x,) = inputs
-    axes = sorted(layer.keras_axis(x, axis) for axis in config.axes)
+    axes = sorted(layer.keras_axes(x, config.axes))
     sizes = tuple(layer.known_size(x, x.stored_axis(axis)) for axis in axes)
     stored, order = stored_order(x, axes)
     deviation: ir.Value
