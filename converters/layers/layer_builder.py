@@ -20,7 +20,7 @@ from converters.initializers import Initializer, generator
 from converters.keys import MAX_INTEGER
 from converters.layers.data_format import DataFormat
 from converters.layers.opsets import find_translation
-from converters.layers.tensor import Layout, Size, Tensor, shown
+from converters.layers.tensor import AXIS, Layout, Size, Tensor, shown
 from converters.model_file import MAX_MODEL_BYTES
 from converters.network import Call, Layer
 from converters.roles import CLASS_NAME_KEY, FIXED_KEY, KERAS_AXES_KEY, LAYER_KEY, ORDER_KEY, TRAINABLE_KEY
@@ -94,14 +94,11 @@ class GraphBuilder:
         self.keras_axes: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {}
         """Name of a parameter with several axes -> its shape in Keras, and the Keras axis at each axis of ONNX."""
         self._names = set(names)
+        self._size_names: set[str] = set()
 
     def unique(self, name: str) -> str:
         """The name, or with a number behind it if it is taken; taken from now on."""
-        candidate, number = name, 1
-        while candidate in self._names:
-            candidate, number = f"{name}_{number}", number + 1
-        self._names.add(candidate)
-        return candidate
+        return _unused(name, self._names)
 
     def rename(self, value: ir.Value, name: str) -> None:
         """Change the name of an output of a node, of its first one with the node's, to one that was kept for it.
@@ -127,6 +124,16 @@ class GraphBuilder:
         self.initializers[name] = value
         return value
 
+    def name_sizes(self, value: ir.Value, prefix: str) -> None:
+        """Change the shape of a value: each size that is neither known nor named gets a name of its own."""
+        if value.shape is None or not value.shape.has_unknown_dim():
+            return
+        sizes: list[int | ir.SymbolicDim] = list(value.shape)
+        for axis, size in enumerate(sizes):
+            if not isinstance(size, int) and size.value is None:
+                sizes[axis] = ir.SymbolicDim(_unused(f"{prefix}{AXIS}{axis}", self._size_names))
+        value.shape = ir.Shape(sizes)
+
     def infer(self, node: ir.Node) -> None:
         """Give the outputs of a node their types and shapes."""
         schema = onnx.defs.get_schema(node.op_type, self.opset, "")
@@ -149,6 +156,15 @@ class GraphBuilder:
             proto = inferred[str(output.name)]
             output.type = ir.serde.deserialize_type_proto_for_type(proto)
             output.shape = _with_batch(ir.serde.deserialize_type_proto_for_shape(proto), inputs)
+
+
+def _unused(name: str, taken: set[str]) -> str:
+    """The name, or with a number behind it if it is taken; taken from now on."""
+    candidate, number = name, 1
+    while candidate in taken:
+        candidate, number = f"{name}_{number}", number + 1
+    taken.add(candidate)
+    return candidate
 
 
 def _with_batch(shape: ir.Shape | None, inputs: Sequence[ir.Value]) -> ir.Shape | None:
@@ -337,6 +353,7 @@ class LayerBuilder:
             node.metadata_props[KERAS_AXES_KEY] = json.dumps(keras_axes)
         self._graph.infer(node)
         for output in node.outputs:
+            self._graph.name_sizes(output, self.call_name)
             self._require_size(output, "what it gives")
         self._graph.nodes.append(node)
         return node.outputs

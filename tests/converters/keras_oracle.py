@@ -156,16 +156,18 @@ def assert_equals_keras(
     numbers_below: int | None = None,
     raw_inputs: bool = False,
     raw_outputs: bool = False,
+    fill: Callable[[keras.Model], None] = randomize,
 ) -> ir.Model:
     """The converted model, once its outputs were found equal to Keras' in value, shape and dtype.
 
     Args:
+        fill: gives the model its weights.
         sizes: of the inputs, without batch, where the model leaves them open.
         numbers_below: the inputs are whole numbers below this one.
         raw_inputs: the graph's inputs have their axes in Keras' order.
         raw_outputs: so have its outputs.
     """
-    randomize(model)
+    fill(model)
     shapes = sizes or [tuple(x.shape[1:]) for x in model.inputs]
     if numbers_below is None:
         inputs = random_inputs(shapes)
