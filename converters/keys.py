@@ -22,6 +22,9 @@ __all__ = ["IGNORED", "MAX_INTEGER", "Keys"]
 MAX_INTEGER = 2**31 - 1
 """Larger sizes cannot be allocated, and overflow what runs the graph."""
 
+LARGEST = float(np.finfo(np.float32).max)
+"""What float32 holds."""
+
 MAX_SHOWN_CHARACTERS = 60
 
 IGNORED = {
@@ -142,12 +145,14 @@ class Keys:
     def number(
         self, key: str, *, default: float | None = None, minimum: float = -math.inf, maximum: float = math.inf
     ) -> float:
-        """A finite number from `minimum` to `maximum`, both included."""
+        """A number from `minimum` to `maximum`, both included, that float32 holds."""
         value = self._value(key, default)
         if isinstance(value, bool) or not isinstance(value, int | float):
             self._refuse(key, _range(minimum, maximum))
         if not (minimum <= value <= maximum and abs(value) < math.inf):
             self._refuse(key, _range(minimum, maximum))
+        if abs(value) > LARGEST:
+            raise self.error(key, f"is {_shown(value)}, which is more than float32 holds", "Write a smaller number.")
         return float(value)
 
     def optional_number(self, key: str, *, minimum: float = -math.inf) -> float | None:
@@ -201,14 +206,15 @@ class Keys:
         items = value if isinstance(value, list) and (value or may_be_empty) else [value]
         return tuple(self._checked_integer(key, item, -MAX_INTEGER, "an axis, or a list of axes") for item in items)
 
-    def numbers(self, key: str, *, default: float | None = None) -> npt.NDArray[np.float32]:
-        """A number, or lists of numbers that have one shape; Keras 3 writes arrays as objects."""
+    def numbers(self, key: str, *, default: float | None = None, minimum: float = -math.inf) -> npt.NDArray[np.float32]:
+        """A number from `minimum` on, or lists of numbers that have one shape; Keras 3 writes arrays as objects."""
         value = self._value(key, default)
-        if isinstance(value, dict) and value.get("class_name") == "__numpy__" and isinstance(value["config"], dict):
+        if isinstance(value, dict) and value.get("class_name") == "__numpy__" and isinstance(value.get("config"), dict):
             value = value["config"].get("value")
         array = _array(value)
-        if array is None or not np.isfinite(array).all():
-            self._refuse(key, "a number, or lists of numbers that have one shape")
+        if array is None or (array < minimum).any():
+            limits = "" if minimum == -math.inf else f" from {minimum:g} on"
+            self._refuse(key, f"a number{limits}, or lists of numbers that have one shape")
         return array
 
     def shape(self, key: str) -> tuple[int | None, ...]:
@@ -339,11 +345,11 @@ def _unwrapped(value: Any) -> Any:
 
 
 def _array(value: Any) -> npt.NDArray[np.float32] | None:
-    """The number or nested lists as an array; None if something else stands in them, or they are ragged."""
+    """The number or nested lists as an array; None if they are ragged, or hold what is no number of float32."""
     if isinstance(value, bool) or not isinstance(value, int | float | list):
         return None
     if not isinstance(value, list):
-        return np.array(value, np.float32)
+        return np.array(value, np.float32) if abs(value) <= LARGEST else None
     parts = [_array(item) for item in value]
     known = [part for part in parts if part is not None]
     if len(known) < len(parts) or len({part.shape for part in known}) != 1:

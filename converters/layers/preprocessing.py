@@ -1,5 +1,6 @@
 """Layers that bring raw data to the range that a network is trained for."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -79,7 +80,10 @@ class NormalizationConfig:
     @classmethod
     def read(cls, keys: Keys) -> "NormalizationConfig":
         axes = keys.axes("axis", default=-1, may_be_empty=True)
-        mean, variance = (keys.numbers(key) if keys.has(key) else keys.raw(key) for key in ("mean", "variance"))
+        mean, variance = (
+            keys.numbers(key, minimum=least) if keys.has(key) else keys.raw(key)
+            for key, least in (("mean", -math.inf), ("variance", 0.0))
+        )
         if (mean is None) != (variance is None):
             key = "mean" if variance is None else "variance"
             raise keys.error(key, "is given without the other of mean and variance", "Write both or none.")

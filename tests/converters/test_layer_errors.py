@@ -215,6 +215,34 @@ CONFIGS: dict[str, tuple[dict[str, Any], str, str]] = {
         '(InstanceNormalization): "track_running_stats" is true: an instance is normalised by its own mean and '
         "variance\n  Write false, or leave it out.",
     ),
+    "more than float32 holds": (
+        layer("Conv2D", **CONV, activation={"class_name": "ELU", "config": {"alpha": 1e39}}),
+        "1e+39",
+        '(Conv2D): "alpha" is 1e+39, which is more than float32 holds\n  Write a smaller number.',
+    ),
+    "an integer that no float holds": (
+        layer("ReLU", max_value=10**400),
+        "1" + "0" * 400,
+        f'(ReLU): "max_value" is 1{"0" * 59}..., which is more than float32 holds\n  Write a smaller number.',
+    ),
+    "a list of numbers that float32 does not hold": (
+        layer("Rescaling", scale=[1, -1e300, 1]),
+        "[1, -1e+300",
+        '(Rescaling): "scale" is [1, -1e+300, 1], which is not allowed here\n'
+        "  Write a number, or lists of numbers that have one shape.",
+    ),
+    "a variance below zero": (
+        layer("Normalization", mean=0, variance=[1, -1, 1]),
+        "[1, -1",
+        '(Normalization): "variance" is [1, -1, 1], which is not allowed here\n'
+        "  Write a number from 0 on, or lists of numbers that have one shape.",
+    ),
+    "an array that is none": (
+        layer("Rescaling", scale={"class_name": "__numpy__"}),
+        '{"class_name": "__numpy__"',
+        '(Rescaling): "scale" is {"class_name": "__numpy__"}, which is not allowed here\n'
+        "  Write a number, or lists of numbers that have one shape.",
+    ),
     "a mean without a variance": (
         layer("Normalization", mean=[1.0]),
         "[1.0]",
