@@ -414,19 +414,17 @@ def _output_name(call_name: str, number: int) -> str:
 
 
 def _add_output(tensor: Tensor, name: str, builder: LayerBuilder, graph: GraphBuilder) -> None:
-    """Make a value a graph output of this name: through a node if it has another name, or is one already."""
+    """Make a value a graph output of this name: through a node if it is an input, or an output already."""
     value = tensor.value
     if graph.io_layout is IoLayout.CHANNELS_LAST and tensor.layout is Layout.CHANNELS_FIRST:
         if value.name == name and value.producer() is not None:
             graph.rename(value, graph.unique(f"{name}/channels_first"))
         value = builder.keras_order(tensor).value
-        if value.producer() is not None:
-            graph.rename(value, name)
     taken = {other.name for other in (*graph.inputs.values(), *graph.outputs)}
-    if value.name != name or name in taken:
+    if value.producer() is None or any(value is other for other in graph.outputs) or name in taken:
         value = builder.op("Identity", [value])
-        if name not in taken:
-            graph.rename(value, name)
+    if name not in taken:
+        graph.rename(value, name)  # another layer's, where this one has no node, as a linear activation
     graph.outputs.append(value)
 
 

@@ -3,7 +3,6 @@
 Source of the formulas: keras/src/activations/activations.py.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -53,7 +52,7 @@ __all__ = [
 Activation = Callable[[Tensor, LayerBuilder], Tensor]
 
 
-def _one_node(op_type: str, formula: str, **attributes: float) -> Activation:
+def _one_node(op_type: str, formula: str, **attributes: float | str) -> Activation:
     """An activation that is one ONNX op."""
 
     def activation(x: Tensor, layer: LayerBuilder) -> Tensor:
@@ -65,7 +64,11 @@ def _one_node(op_type: str, formula: str, **attributes: float) -> Activation:
 
 relu = _one_node("Relu", "max(x, 0).")
 sigmoid = _one_node("Sigmoid", "1 / (1 + exp(-x)).")
+silu = _one_node("Swish", "x * sigmoid(x).")
 tanh = _one_node("Tanh", "tanh(x).")
+mish = _one_node("Mish", "x * tanh(softplus(x)).")
+gelu = _one_node("Gelu", "x * (1 + erf(x / sqrt(2))) / 2.")
+gelu_by_tanh = _one_node("Gelu", "The approximation of gelu by a tanh.", approximate="tanh")
 keras_2_hard_sigmoid = _one_node("HardSigmoid", "clip(0.2 x + 0.5, 0, 1): Keras 2's.", alpha=0.2, beta=0.5)
 
 
@@ -82,16 +85,6 @@ def relu6(x: Tensor, layer: LayerBuilder) -> Tensor:
 def hard_tanh(x: Tensor, layer: LayerBuilder) -> Tensor:
     """min(max(x, -1), 1)."""
     return Tensor(_clip(x.value, -1.0, 1.0, layer), x.layout)
-
-
-def silu(x: Tensor, layer: LayerBuilder) -> Tensor:
-    """x * sigmoid(x)."""
-    return Tensor(layer.op("Mul", [x.value, layer.op("Sigmoid", [x.value])]), x.layout)
-
-
-def mish(x: Tensor, layer: LayerBuilder) -> Tensor:
-    """x * tanh(softplus(x))."""
-    return Tensor(layer.op("Mul", [x.value, layer.op("Tanh", [layer.op("Softplus", [x.value])])]), x.layout)
 
 
 def log_sigmoid(x: Tensor, layer: LayerBuilder) -> Tensor:
@@ -116,25 +109,6 @@ def sparse_plus(x: Tensor, layer: LayerBuilder) -> Tensor:
     ramp = layer.op("HardSigmoid", [x.value], alpha=0.5, beta=0.5)
     rest = layer.op("Relu", [layer.op("Sub", [x.value, layer.scalar("one", 1.0)])])
     return Tensor(layer.op("Add", [layer.op("Mul", [ramp, ramp]), rest]), x.layout)
-
-
-def gelu(x: Tensor, layer: LayerBuilder) -> Tensor:
-    """x * (1 + erf(x / sqrt(2))) / 2."""
-    erf = layer.op("Erf", [layer.op("Div", [x.value, layer.scalar("sqrt_2", math.sqrt(2))])])
-    return _half_of_x_times_one_plus(erf, x, layer)
-
-
-def gelu_by_tanh(x: Tensor, layer: LayerBuilder) -> Tensor:
-    """x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))) / 2: the approximation of gelu."""
-    cube = layer.op("Mul", [layer.op("Mul", [x.value, x.value]), x.value])
-    bent = layer.op("Add", [x.value, layer.op("Mul", [cube, layer.scalar("bend", 0.044715)])])
-    slope = layer.scalar("slope", math.sqrt(2 / math.pi))
-    return _half_of_x_times_one_plus(layer.op("Tanh", [layer.op("Mul", [bent, slope])]), x, layer)
-
-
-def _half_of_x_times_one_plus(value: ir.Value, x: Tensor, layer: LayerBuilder) -> Tensor:
-    product = layer.op("Mul", [x.value, layer.op("Add", [value, layer.scalar("one", 1.0)])])
-    return Tensor(layer.op("Mul", [product, layer.scalar("half", 0.5)]), x.layout)
 
 
 def glu(x: Tensor, layer: LayerBuilder) -> Tensor:

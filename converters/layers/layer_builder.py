@@ -20,7 +20,8 @@ from converters.initializers import Initializer, generator
 from converters.keys import MAX_INTEGER
 from converters.layers.data_format import DataFormat
 from converters.layers.opsets import find_translation
-from converters.layers.tensor import AXIS, Layout, Size, Tensor, shown
+from converters.layers.symbolic_sizes import SymbolicSize, named
+from converters.layers.tensor import Layout, Size, Tensor, shown
 from converters.model_file import MAX_MODEL_BYTES
 from converters.network import Call, Layer
 from converters.roles import CLASS_NAME_KEY, FIXED_KEY, KERAS_AXES_KEY, LAYER_KEY, ORDER_KEY, TRAINABLE_KEY
@@ -93,12 +94,19 @@ class GraphBuilder:
         """Names of float initializers that are never trained."""
         self.keras_axes: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {}
         """Name of a parameter with several axes -> its shape in Keras, and the Keras axis at each axis of ONNX."""
+        self.transposes: dict[tuple[ir.Value, tuple[int, ...]], ir.Value] = {}
+        """Value and order of its axes -> the Transpose of it."""
         self._names = set(names)
-        self._size_names: set[str] = set()
+        self._sizes: dict[str, SymbolicSize] = {}
+        """Those that are not known, by the names that they were given."""
 
     def unique(self, name: str) -> str:
         """The name, or with a number behind it if it is taken; taken from now on."""
-        return _unused(name, self._names)
+        candidate, number = name, 1
+        while candidate in self._names:
+            candidate, number = f"{name}_{number}", number + 1
+        self._names.add(candidate)
+        return candidate
 
     def rename(self, value: ir.Value, name: str) -> None:
         """Change the name of an output of a node, of its first one with the node's, to one that was kept for it.
@@ -124,16 +132,6 @@ class GraphBuilder:
         self.initializers[name] = value
         return value
 
-    def name_sizes(self, value: ir.Value, prefix: str) -> None:
-        """Change the shape of a value: each size that is neither known nor named gets a name of its own."""
-        if value.shape is None or not value.shape.has_unknown_dim():
-            return
-        sizes: list[int | ir.SymbolicDim] = list(value.shape)
-        for axis, size in enumerate(sizes):
-            if not isinstance(size, int) and size.value is None:
-                sizes[axis] = ir.SymbolicDim(_unused(f"{prefix}{AXIS}{axis}", self._size_names))
-        value.shape = ir.Shape(sizes)
-
     def infer(self, node: ir.Node) -> None:
         """Give the outputs of a node their types and shapes."""
         schema = onnx.defs.get_schema(node.op_type, self.opset, "")
@@ -155,16 +153,8 @@ class GraphBuilder:
         for output in node.outputs:
             proto = inferred[str(output.name)]
             output.type = ir.serde.deserialize_type_proto_for_type(proto)
-            output.shape = _with_batch(ir.serde.deserialize_type_proto_for_shape(proto), inputs)
-
-
-def _unused(name: str, taken: set[str]) -> str:
-    """The name, or with a number behind it if it is taken; taken from now on."""
-    candidate, number = name, 1
-    while candidate in taken:
-        candidate, number = f"{name}_{number}", number + 1
-    taken.add(candidate)
-    return candidate
+            shape = _with_batch(ir.serde.deserialize_type_proto_for_shape(proto), inputs)
+            output.shape = None if shape is None else named(output, shape, self._sizes)
 
 
 def _with_batch(shape: ir.Shape | None, inputs: Sequence[ir.Value]) -> ir.Shape | None:
@@ -324,7 +314,7 @@ class LayerBuilder:
     def op(self, op_type: str, inputs: Sequence[ir.Value | None], **attributes: Any) -> ir.Value:
         """The output of a new node `<call>/<op_type>`, its type and shape inferred.
 
-        It is asked for as in opset 17; where the graph's opset writes it otherwise, it is translated.
+        Where the opset of the graph writes it otherwise than `converters.layers.opsets` says, it is translated.
         """
         translation = find_translation(op_type, self._graph.opset)
         if translation is not None:
@@ -353,7 +343,6 @@ class LayerBuilder:
             node.metadata_props[KERAS_AXES_KEY] = json.dumps(keras_axes)
         self._graph.infer(node)
         for output in node.outputs:
-            self._graph.name_sizes(output, self.call_name)
             self._require_size(output, "what it gives")
         self._graph.nodes.append(node)
         return node.outputs
@@ -393,7 +382,10 @@ class LayerBuilder:
         return Tensor(self.transposed(x.value, (0, *range(2, x.rank), 1)), Layout.KERAS)
 
     def transposed(self, value: ir.Value, permutation: Sequence[int]) -> ir.Value:
-        """The value with its axes in another order; what a Transpose gave is taken from before it, in one go."""
+        """The value with its axes in another order; what a Transpose gave is taken from before it, in one go.
+
+        Whoever asks for the same again gets the same.
+        """
         node = value.producer()
         if node is not None and node.op_type == "Transpose":
             before = node.attributes["perm"].as_ints()
@@ -403,7 +395,32 @@ class LayerBuilder:
             value = source
         if list(permutation) == list(range(len(permutation))):
             return value
-        return self.op("Transpose", [value], perm=tuple(permutation))
+        key = value, tuple(permutation)
+        if key not in self._graph.transposes:
+            self._graph.transposes[key] = self.op("Transpose", [value], perm=key[1])
+        return self._graph.transposes[key]
+
+    def unshaped(self, value: ir.Value) -> ir.Value:
+        """A value of the same elements in the same order: what a Flatten or Reshape took to give this one."""
+        node = value.producer()
+        source = node.inputs[0] if node is not None and node.op_type in ("Flatten", "Reshape") else None
+        if source is None or source.shape is None or value.shape is None:
+            return value
+        return source if source.shape[0] == value.shape[0] == BATCH else value
+
+    def reshaped(self, value: ir.Value, sizes: Sequence[Size]) -> ir.Value:
+        """The elements of a value in other sizes, in the same order; the batch, which comes first, stays.
+
+        Nothing is added if what it was made of has these sizes.
+
+        Args:
+            sizes: without the batch; one may be -1.
+        """
+        value = self.unshaped(value)
+        assert value.shape is not None
+        if tuple(value.shape[1:]) == tuple(sizes):
+            return value
+        return self.op("Reshape", [value, self.constant("shape", np.array([0, *sizes], np.int64))])
 
     def image(self, x: Tensor, data_format: DataFormat, spatial_rank: int) -> Tensor:
         """x with so many spatial axes, stored as (N, C, s1...sn), whichever format it has.

@@ -6,7 +6,7 @@ from enum import Enum
 
 import onnx_ir as ir
 
-__all__ = ["AXIS", "Layout", "Size", "Tensor", "shown"]
+__all__ = ["Layout", "Size", "Tensor", "shown"]
 
 Size = int | str | None
 """The size of an axis: known, or unknown with or without a name."""
@@ -61,10 +61,6 @@ class Tensor:
         return self.layout is Layout.KERAS or channels == 1 or all(size == 1 for size in spatial)
 
 
-AXIS = "/axis_"
-"""What stands in the name of a size that only follows from others, between the layer's and the number of the axis."""
-
-
 def shown(shape: tuple[Size, ...]) -> str:
-    """A shape for messages: `(N, 8, ?, 3)`, where a size that has no name of the input's is a question mark."""
-    return "(" + ", ".join("?" if size is None or AXIS in str(size) else str(size) for size in shape) + ")"
+    """A shape for messages: `(N, 8, W, 3)`."""
+    return "(" + ", ".join("?" if size is None else str(size) for size in shape) + ")"

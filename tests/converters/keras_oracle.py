@@ -80,8 +80,21 @@ def convert_keras(model: keras.Model, folder: Path, edit: Edit | None = None) ->
     path = folder / "net.json"
     path.write_text(json.dumps(description, indent=1))
     converted = converters.convert(path)
+    assert_every_size_is_known(converted)
     put_weights(converted, model)
     return converted
+
+
+def assert_every_size_is_known(model: ir.Model) -> None:
+    """Every value has a rank; sizes are numbers but for the batch, and names where an input leaves some open."""
+    declared = [size for value in model.graph.inputs for size in value.shape[1:]]
+    names_follow = any(not isinstance(size, int) for size in declared)
+    for value in (value for node in model.graph for value in node.outputs if value.name):
+        assert value.shape is not None, f"{value.name} has no rank"
+        for size in value.shape:
+            if not isinstance(size, int):
+                assert size.value, f"{value.name} has a size without a name: {value.shape}"
+                assert names_follow or size.value.startswith("N"), f"{value.name} has an open size: {value.shape}"
 
 
 def put_weights(converted: ir.Model, model: keras.Model, prefix: str = "") -> None:

@@ -4,13 +4,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from keras import layers as kl
 
 import converters
 from converters.layers import LAYERS
 from converters.layers.opsets import MAX_OPSET, MIN_OPSET
-from tests.converters.keras_oracle import assert_equals_keras, functional
+from tests.converters.keras_oracle import assert_equals_keras, convert_keras, functional, run_onnx
 from tests.converters.layer_cases import CASES, Case, flat
 from tests.converters.layer_cases.case import IMAGE, class_name
 
@@ -69,3 +70,14 @@ def test_every_class_has_a_case(class_name: str) -> None:
 def test_a_package_before_the_class_name_does_not_matter(tmp_path: Path) -> None:
     model = functional(kl.Conv2D(4, 3, name="tested"), IMAGE)
     assert_equals_keras(model, tmp_path, edit=class_name("Package>Conv2D"))
+
+
+def test_data_that_never_vary_are_divided_by_what_keras_divides_by(tmp_path: Path) -> None:
+    layer = kl.Normalization(name="tested")
+    model = functional(layer, IMAGE)
+    layer.adapt_mean.assign(np.array([1, 2, 3], np.float32))
+    layer.adapt_variance.assign(np.array([0, 4, 1e-3], np.float32))
+    layer.finalize_state()
+    x = np.random.default_rng(0).standard_normal((2, *IMAGE)).astype(np.float32)
+    (output,) = run_onnx(convert_keras(model, tmp_path), x)
+    np.testing.assert_allclose(output, model(x).detach(), rtol=1e-5, atol=1e-5)
