@@ -4,6 +4,7 @@ together.
 Shapes: outputs y are (N, C, s...); targets are class indices (N, s...) for `NegativeLogLikelihood`, else like y.
 """
 
+import functools
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
@@ -109,8 +110,14 @@ class NegativeLogLikelihood(Loss):
         return write.op("Neg", write.op("Div", total, write.op("ReduceSum", weight, keepdims=0)))
 
     def in_torch(self, y: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        weight = None if self.weight is None else torch.tensor(self.weight, device=y.device)
+        weight = None if self.weight is None else _class_weights(self.weight, y.device)
         return F.nll_loss(y, target, weight, ignore_index=-100 if self.ignore_index is None else self.ignore_index)
+
+
+@functools.cache
+def _class_weights(weight: tuple[float, ...], device: torch.device) -> torch.Tensor:
+    """Kept, since copying it to a device would make every step wait."""
+    return torch.tensor(weight, device=device)
 
 
 @dataclass(frozen=True)

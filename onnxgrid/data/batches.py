@@ -19,6 +19,11 @@ class Batch:
     targets: torch.Tensor | None
     indices: torch.Tensor
 
+    def pin_memory(self) -> "Batch":
+        """The batch in memory that a GPU can copy from while the program goes on."""
+        targets = None if self.targets is None else self.targets.pin_memory()
+        return Batch(self.inputs.pin_memory(), targets, self.indices)
+
 
 class _WholeBatches(torch.utils.data.Dataset[Batch]):
     """A data set that is asked for whole batches: what is in memory is then gathered in one call."""
@@ -35,8 +40,14 @@ def batch_count(sample_count: int, batch_size: int) -> int:
     return -(-sample_count // batch_size)
 
 
-def batches(dataset: Dataset, batch_size: int, *, epoch: int, seed: int, shuffle: bool) -> Iterator[Batch]:
-    """One pass over the data set. Without `shuffle` the order is that of the data set, whatever epoch and seed."""
+def batches(
+    dataset: Dataset, batch_size: int, *, epoch: int, seed: int, shuffle: bool, pinned: bool = False
+) -> Iterator[Batch]:
+    """One pass over the data set. Without `shuffle` the order is that of the data set, whatever epoch and seed.
+
+    Args:
+        pinned: whether batches are put where a GPU can copy them from asynchronously.
+    """
     order = np.random.default_rng((seed, epoch)).permutation(len(dataset)) if shuffle else np.arange(len(dataset))
     loader = torch.utils.data.DataLoader(
         _WholeBatches(dataset),
@@ -46,7 +57,7 @@ def batches(dataset: Dataset, batch_size: int, *, epoch: int, seed: int, shuffle
         # One of its own: DataLoader draws a number for each pass, which must not come from the global generator.
         generator=torch.Generator(),
     )
-    return iter(loader)
+    return (batch.pin_memory() for batch in loader) if pinned else iter(loader)
 
 
 def _as_it_is(batch: Batch) -> Batch:

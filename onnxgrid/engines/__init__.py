@@ -8,6 +8,7 @@ import logging
 import sys
 from typing import TYPE_CHECKING
 
+from onnxgrid.engines.options import DEFAULT_OPTIONS, DEVICES, PRECISIONS, EngineOptions
 from onnxgrid.errors import ConfigError, WorkFailed
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from onnxgrid.engines.trainable_graph import TrainableGraph
     from onnxgrid.losses import Loss
 
-__all__ = ["ENGINES", "create_engine", "create_predictor", "default_engine"]
+__all__ = ["DEVICES", "ENGINES", "PRECISIONS", "EngineOptions", "create_engine", "create_predictor", "default_engine"]
 
 ENGINES = ("ort", "torch")
 
@@ -33,7 +34,9 @@ def default_engine() -> str:
     return "torch"
 
 
-def create_engine(name: str, graph: "TrainableGraph", loss: "Loss", *, seed: int) -> "Engine":
+def create_engine(
+    name: str, graph: "TrainableGraph", loss: "Loss", *, seed: int, options: EngineOptions = DEFAULT_OPTIONS
+) -> "Engine":
     """The engine of this name for a network and a loss.
 
     Args:
@@ -41,38 +44,55 @@ def create_engine(name: str, graph: "TrainableGraph", loss: "Loss", *, seed: int
 
     Raises:
         WorkFailed: if the engine's library is not installed.
-        ConfigError: if there is no such engine, or the network holds an op that it does not know.
+        ConfigError: if there is no such engine, it has no such option, or the network holds an op that it does not
+            know.
     """
-    _require_known(name)
+    _require_known(name, options)
     if name == "torch":
         from onnxgrid.engines.torch_engine import TorchEngine
 
-        return TorchEngine(graph, loss, seed=seed)
+        return TorchEngine(graph, loss, seed=seed, options=options)
     _require_ort()
     from onnxgrid.engines.ort_engine import OrtEngine
 
-    return OrtEngine(graph, loss, seed=seed)
+    return OrtEngine(graph, loss, seed=seed, options=options)
 
 
-def create_predictor(name: str, model: "ir.Model", place: str) -> "Predict":
+def create_predictor(name: str, model: "ir.Model", place: str, options: EngineOptions = DEFAULT_OPTIONS) -> "Predict":
     """The network as a function, with its weights as they are, by the engine of this name.
 
     Raises as `create_engine`.
     """
-    _require_known(name)
+    _require_known(name, options)
     if name == "torch":
         from onnxgrid.engines.torch_engine import torch_predictor
 
-        return torch_predictor(model, place)
+        return torch_predictor(model, place, options)
     _require_ort()
     from onnxgrid.engines.ort_engine import ort_predictor
 
-    return ort_predictor(model)
+    return ort_predictor(model, options)
 
 
-def _require_known(name: str) -> None:
+def _require_known(name: str, options: EngineOptions) -> None:
     if name not in ENGINES:
         raise ConfigError(f"there is no engine '{name}'", place="engine", fix=f"Use one of: {', '.join(ENGINES)}.")
+    if options.precision not in PRECISIONS:
+        raise ConfigError(
+            f"there is no precision '{options.precision}'",
+            place="precision",
+            fix=f"Use one of: {', '.join(PRECISIONS)}.",
+        )
+    if name == "ort" and options.precision != "fp32":
+        raise ConfigError(
+            f"the ort engine does not compute in {options.precision}",
+            place="precision",
+            fix="Use --engine torch, or --precision fp32.",
+        )
+    if name == "ort" and options.compile:
+        raise ConfigError(
+            "the ort engine has nothing to compile", place="compile", fix="Use --engine torch, or leave --compile out."
+        )
 
 
 def _require_ort() -> None:

@@ -73,10 +73,10 @@ def train_epoch(
         arrived = time.perf_counter()
         assert batch.targets is not None  # the configuration lets no training set pass without targets
         result = engine.step(batch.inputs, batch.targets, number=first_step + index)
-        loss = result.loss.item()
+        norm = torch.linalg.vector_norm(engine.gradients.flat)
+        loss, gradient_norm = torch.stack([result.loss, norm]).tolist()  # together: each transfer waits for the device
         if not math.isfinite(loss):
             raise _not_finite("loss", loss, index, first_step)
-        gradient_norm = torch.linalg.vector_norm(engine.gradients.flat).item()
         if not math.isfinite(gradient_norm):
             raise _not_finite("gradient norm", gradient_norm, index, first_step)
         optimizer.step()
@@ -114,10 +114,11 @@ def evaluate(
         if batch.targets is None or loss is None:
             measured = EvaluatedBatch(index, None, None)
         else:
-            batch_loss = loss.in_torch(outputs, batch.targets).item()
+            targets = batch.targets.to(outputs.device, non_blocking=True)
+            batch_loss = loss.in_torch(outputs, targets).item()
             total_loss += batch_loss * len(outputs)
             if metric is not None:
-                total_accuracy += metric(outputs, batch.targets) * len(outputs)
+                total_accuracy += metric(outputs, targets) * len(outputs)
             measured = EvaluatedBatch(index, batch_loss, None if metric is None else total_accuracy / samples)
         on_batch(measured)
     return Evaluation(None if measured.loss is None else total_loss / samples, measured.accuracy)

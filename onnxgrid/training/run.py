@@ -10,6 +10,7 @@ from typing import Protocol
 from onnxgrid.config import read_config
 from onnxgrid.engines import create_engine, create_predictor
 from onnxgrid.engines.engine import Predict
+from onnxgrid.engines.options import EngineRequest
 from onnxgrid.engines.trainable_graph import TrainableGraph
 from onnxgrid.optimizers import create_optimizer
 from onnxgrid.schedules import learning_rate
@@ -41,6 +42,9 @@ def train(
     config: Path | str,
     *,
     engine: str | None = None,
+    device: str = "auto",
+    precision: str | None = None,
+    compile: bool | None = None,
     seed: int | None = None,
     num_epochs: int | None = None,
     resume: bool = False,
@@ -54,6 +58,11 @@ def train(
     Args:
         config: the configuration's file.
         engine: "ort" or "torch"; by default "ort" where its training build is installed, else "torch".
+        device: "cpu", "cuda", or "auto": CUDA where the engine can use it, else the CPU.
+        precision: "fp32", or "bf16" for convolutions and matrix products in bfloat16 (torch engine); by default that of
+            the run that is resumed, else "fp32".
+        compile: whether torch.compile turns the steps into machine code of their own (torch engine); by default as in
+            the run that is resumed.
         seed: of initial weights, data order and dropout; by default 0 for the weights and `data.seed` for the others.
         num_epochs: in place of the configuration's.
         resume: go on from the newest whole checkpoint in `checkpoints.save`; from the beginning if there is none.
@@ -69,7 +78,8 @@ def train(
     settings = read_config(Path(config), overrides)
     if num_epochs is not None:
         settings = settings.model_copy(update={"num_epochs": num_epochs})
-    run = open_run(settings, engine, seed, resume=resume, strict=strict, log=RunLog(log))
+    request = EngineRequest(engine, device, precision, compile)
+    run = open_run(settings, request, seed, resume=resume, strict=strict, log=RunLog(log))
     with ExitStack() as stack:
         files = None
         if settings.outfile is not None:
@@ -91,7 +101,7 @@ class _Training:
         self._samples, self._loss, self._settings = run.training, run.loss, run.settings.optimizer
         self._epochs, self._state = run.settings.num_epochs, run.state
         graph = TrainableGraph.from_model(run.model, run.place)
-        self._engine = create_engine(run.state.engine, graph, run.loss, seed=run.state.seed)
+        self._engine = create_engine(run.state.engine, graph, run.loss, seed=run.state.seed, options=run.state.options)
         self._optimizer = create_optimizer(self._settings, self._engine.parameters, self._engine.gradients)
         self._saved = None
         if run.checkpoint is not None:
@@ -162,7 +172,7 @@ class _Training:
 
 def _evaluate_only(run: Run, files: ResultFiles | None) -> TrainingResult:
     began = time.perf_counter()
-    evaluation = _evaluate(run, 1, create_predictor(run.state.engine, run.model, run.place))
+    evaluation = _evaluate(run, 1, create_predictor(run.state.engine, run.model, run.place, run.state.options))
     seconds = time.perf_counter() - began
     if files is not None:
         files.evaluated(1, seconds, evaluation)

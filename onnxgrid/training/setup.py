@@ -13,6 +13,8 @@ import onnxgrid
 from onnxgrid.config import CheckpointsConfig, InputPath, RunConfig
 from onnxgrid.data import Batch, Dataset, Split, TargetKind, batch_count, batches, open_dataset
 from onnxgrid.engines import default_engine
+from onnxgrid.engines.devices import choose_device, device_name
+from onnxgrid.engines.options import EngineRequest
 from onnxgrid.errors import ConfigError
 from onnxgrid.inspection import summarize_model
 from onnxgrid.losses import Loss, loss_for
@@ -37,6 +39,8 @@ class SampleSet:
     dataset: Dataset
     path: InputPath
     batch_size: int
+    pinned: bool
+    """Whether its batches are copied to a GPU."""
 
     @property
     def batch_count(self) -> int:
@@ -44,7 +48,7 @@ class SampleSet:
 
     def batches(self, model: ir.Model, loss: Loss | None, *, epoch: int, seed: int, shuffle: bool) -> Iterator[Batch]:
         """One pass over the samples; targets are checked against the loss and the network's output."""
-        stream = batches(self.dataset, self.batch_size, epoch=epoch, seed=seed, shuffle=shuffle)
+        stream = batches(self.dataset, self.batch_size, epoch=epoch, seed=seed, shuffle=shuffle, pinned=self.pinned)
         return stream if loss is None else with_targets_checked(stream, self.dataset, model, loss, self.path.given)
 
 
@@ -66,7 +70,7 @@ class Run:
 
 
 def open_run(
-    settings: RunConfig, engine: str | None, seed: int | None, *, resume: bool, strict: bool, log: RunLog
+    settings: RunConfig, request: EngineRequest, seed: int | None, *, resume: bool, strict: bool, log: RunLog
 ) -> Run:
     """The run of a configuration; arguments as of `onnxgrid.train`.
 
@@ -76,11 +80,11 @@ def open_run(
     _require_folder(settings.checkpoints)
     checkpoint = _to_resume(settings.checkpoints) if resume else None
     state = (
-        _first_state(settings, engine, seed)
+        _first_state(settings, request, seed)
         if checkpoint is None
-        else _resumed_state(checkpoint, settings, engine, seed)
+        else _resumed_state(checkpoint, settings, request, seed)
     )
-    log.start(onnxgrid.__version__, "CPU")
+    log.start(onnxgrid.__version__, device_name(state.device))
     network = open_network(settings.layers, seed=0 if seed is None else seed)
     model = network.model
     log.network(summarize_model(model, network.place))
@@ -96,7 +100,7 @@ def open_run(
     if settings.loss is not None:
         log.loss(settings.loss)
     loss = None if settings.loss is None else loss_for(settings.loss)
-    training, test = _open_data(settings, loss, log)
+    training, test = _open_data(settings, loss, log, pinned=state.device != "cpu")
     for sample_set in (training, test):
         if sample_set is not None:
             require_fit(model, network.place, sample_set.dataset, sample_set.path.given, loss)
@@ -128,12 +132,21 @@ def _to_resume(checkpoints: CheckpointsConfig) -> Checkpoint | None:
     return newest_checkpoint(checkpoints.save)
 
 
-def _first_state(settings: RunConfig, engine: str | None, seed: int | None) -> RunState:
-    order_seed = settings.data.seed if seed is None else seed
-    return RunState(epoch=0, step=0, seed=order_seed, seconds=0.0, engine=engine or default_engine())
+def _first_state(settings: RunConfig, request: EngineRequest, seed: int | None) -> RunState:
+    engine = request.engine or default_engine()
+    return RunState(
+        epoch=0,
+        step=0,
+        seed=settings.data.seed if seed is None else seed,
+        seconds=0.0,
+        engine=engine,
+        device=choose_device(engine, request.device),
+        precision=request.precision or "fp32",
+        compile=bool(request.compile),
+    )
 
 
-def _resumed_state(checkpoint: Checkpoint, settings: RunConfig, engine: str | None, seed: int | None) -> RunState:
+def _resumed_state(checkpoint: Checkpoint, settings: RunConfig, request: EngineRequest, seed: int | None) -> RunState:
     state = checkpoint.state
     _compare_settings(checkpoint, settings)
     if seed not in (None, state.seed):
@@ -142,12 +155,40 @@ def _resumed_state(checkpoint: Checkpoint, settings: RunConfig, engine: str | No
             place=str(checkpoint.path),
             fix=f"Leave --seed out, or give --seed {state.seed}.",
         )
-    if engine not in (None, state.engine):
+    engine = request.engine or state.engine
+    resumed = replace(
+        state,
+        engine=engine,
+        device=choose_device(engine, request.device),
+        precision=request.precision or state.precision,
+        compile=state.compile if request.compile is None else request.compile,
+    )
+    _warn_of_other_numbers(state, resumed)
+    return resumed
+
+
+def _warn_of_other_numbers(begun: RunState, resumed: RunState) -> None:
+    if begun.engine != resumed.engine:
         logger.warning(
-            "the run was begun with the %s engine; with %s its numbers differ in the last digits", state.engine, engine
+            "the run was begun with the %s engine; with %s its numbers differ in the last digits",
+            begun.engine,
+            resumed.engine,
         )
-        return replace(state, engine=str(engine))
-    return state
+    if begun.device != resumed.device:
+        logger.warning(
+            "the run was begun on %s; on %s its dropout masks and the last digits of its numbers differ",
+            begun.device,
+            resumed.device,
+        )
+    if begun.precision != resumed.precision:
+        logger.warning("the run was begun in %s; in %s its numbers differ", begun.precision, resumed.precision)
+    if begun.compile != resumed.compile:
+        with_or_without = ("without", "with")
+        logger.warning(
+            "the run was begun %s --compile; %s it its numbers differ in the last digits",
+            with_or_without[begun.compile],
+            with_or_without[resumed.compile],
+        )
 
 
 def _compare_settings(checkpoint: Checkpoint, settings: RunConfig) -> None:
@@ -170,15 +211,17 @@ def _listed(different: dict[str, str]) -> str:
     return "; ".join(f"{key} {text}" for key, text in different.items())
 
 
-def _open_data(settings: RunConfig, loss: Loss | None, log: RunLog) -> tuple[SampleSet | None, SampleSet | None]:
+def _open_data(
+    settings: RunConfig, loss: Loss | None, log: RunLog, *, pinned: bool
+) -> tuple[SampleSet | None, SampleSet | None]:
     data, kind = settings.data, TargetKind.VALUES if loss is None else loss.target_kind
     training = test = classes = None
     dataset = open_dataset(data, Split.TRAINING, target_kind=kind, classes=None, log=log.write)
     if dataset is not None and data.input_path is not None:
-        training, classes = SampleSet(dataset, data.input_path, data.batch_size), dataset.classes
+        training, classes = SampleSet(dataset, data.input_path, data.batch_size, pinned), dataset.classes
     dataset = open_dataset(data, Split.TEST, target_kind=kind, classes=classes, log=log.write)
     if dataset is not None and data.test_input_path is not None:
-        test = SampleSet(dataset, data.test_input_path, data.test_batch_size)
+        test = SampleSet(dataset, data.test_input_path, data.test_batch_size, pinned)
     sets = (("Training dataset", training), ("Test dataset", test))
     log.datasets(data.input_type.value, [(heading, s.dataset, s.batch_size) for heading, s in sets if s is not None])
     return training, test

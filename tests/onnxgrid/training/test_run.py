@@ -188,6 +188,61 @@ def test_a_resumed_run_gives_the_bits_of_one_that_was_never_interrupted(
     assert resumed.epochs[0].seconds > begun.epochs[-1].seconds
 
 
+def test_bf16_runs_give_the_same_bits_also_when_resumed() -> None:
+    whole = run(options={"precision": "bf16"})
+    parts = {"outfile": "parts/run.txt", "checkpoints": {"save": "parts"}}
+    begun = run(num_epochs=2, options={"precision": "bf16"}, **parts)
+    resumed = run(options={"resume": True}, **parts)  # in the precision that the run was begun in
+    assert losses(begun) + losses(resumed) == losses(whole)
+    assert Path("ck/model_checkpoint_4.onnx").read_bytes() == Path("parts/model_checkpoint_4.onnx").read_bytes()
+    saved = torch.load("parts/model_checkpoint_4.pt", weights_only=True)
+    assert (saved["precision"], saved["device"], saved["compile"]) == ("bf16", "cpu", False)
+    assert {tensor.dtype for tensor in saved["model"].values() if tensor.is_floating_point()} == {torch.float32}
+    assert losses(run(options={"precision": "fp32"}, checkpoints={"save": "full"})) != losses(whole)
+
+
+def test_going_on_in_another_way_is_told(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    # What torch.compile makes of the steps is tested with the engine; here it only takes time.
+    monkeypatch.setattr(torch, "compile", lambda program: program)
+    run(num_epochs=1, options={"precision": "bf16"})
+    with caplog.at_level(logging.WARNING):
+        run(num_epochs=2, options={"resume": True, "precision": "fp32", "compile": True})
+    assert caplog.messages == [
+        "the run was begun in bf16; in fp32 its numbers differ",
+        "the run was begun without --compile; with it its numbers differ in the last digits",
+    ]
+
+
+def test_going_on_on_another_device_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    run(num_epochs=1)
+    path = Path("ck/model_checkpoint_1.pt")
+    torch.save({**torch.load(path, weights_only=True), "device": "cuda"}, path)
+    with caplog.at_level(logging.WARNING):
+        run(num_epochs=2, options={"resume": True})
+    assert caplog.messages == [
+        "the run was begun on cuda; on cpu its dropout masks and the last digits of its numbers differ"
+    ]
+
+
+def test_a_checkpoint_from_before_there_were_precisions_goes_on_in_fp32() -> None:
+    run(num_epochs=1)
+    path = Path("ck/model_checkpoint_1.pt")
+    saved = torch.load(path, weights_only=True)
+    torch.save({key: saved[key] for key in saved if key not in ("device", "precision", "compile")}, path)
+    resumed = run(num_epochs=2, options={"resume": True})
+    assert [epoch.epoch for epoch in resumed.epochs] == [2]
+    assert torch.load("ck/model_checkpoint_2.pt", weights_only=True)["precision"] == "fp32"
+
+
+def test_bf16_does_not_go_on_in_the_ort_engine() -> None:
+    run(num_epochs=1, options={"precision": "bf16"})
+    with pytest.raises(ConfigError) as caught:
+        run("ort", num_epochs=2, options={"resume": True})
+    assert str(caught.value) == (
+        "precision: the ort engine does not compute in bf16\n  Use --engine torch, or --precision fp32."
+    )
+
+
 def test_what_a_kill_left_behind_the_last_checkpoint_is_done_again() -> None:
     run(num_epochs=3, checkpoints={"save": "parts", "interval": 2}, outfile="parts/run.txt")
     Path("parts/model_checkpoint_3.pt").unlink()  # as if the kill had come before it was renamed
