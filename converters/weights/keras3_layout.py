@@ -5,6 +5,7 @@ the order of their making. Since Keras 3.5 the group `vars` says the layer's nam
 `_layer_checkpoint_dependencies` in the place of `layers`.
 """
 
+import logging
 import pathlib
 import re
 from collections import Counter
@@ -17,14 +18,16 @@ import numpy as np
 
 from converters.errors import WeightFileError
 from converters.weights.hdf5 import address, children, dataset_weight, text_attribute
-from converters.weights.keras_names import KERAS_VARIABLES, NamedVariable, NetworkLayer, snake_case
-from converters.weights.keras_order import match_by_order
+from converters.weights.keras_names import KERAS_VARIABLES, NOT_WEIGHTS, NamedVariable, NetworkLayer, snake_case
+from converters.weights.keras_order import layers_by_order, match_by_order
 from converters.weights.weight import Weight
 
 if TYPE_CHECKING:
     import h5py
 
 __all__ = ["read_keras3_layout", "write_keras3_layout"]
+
+logger = logging.getLogger(__name__)
 
 VARIABLES = "vars"
 LISTS_OF_LAYERS = frozenset({"layers", "_layer_checkpoint_dependencies"})
@@ -65,22 +68,53 @@ def read_keras3_layout(
     Raises:
         WeightFileError: if an array cannot be read, or the groups are nested without end.
     """
-    groups = list(_groups(root, (), set(), file))
+    groups = [group for group in _groups(root, (), set(), file) if not _is_of_generator(group)]
     names = {_owner(group.path)[0]: group.name for group in groups if group.name and not _owner(group.path)[1]}
     by_name = {layer.name: layer for layer in network}
+    known = stated if names or stated or not network else _known_by_order(groups, network, file)
     variables: list[NamedVariable] = []
     for group in groups:
         owner, part = _owner(group.path)
-        layer = stated.get("/".join(owner))
+        layer = known.get("/".join(owner))
         name = layer.name if layer is not None else _layer_name(owner, names)
-        kind = re.sub(r"_\d+$", "", owner[-1]) if owner else ""
+        kind = _kind(owner)
         class_name = layer.class_name if layer is not None else CLASSES.get(kind, "")
         expected = layer if layer is not None else by_name.get(name)
         variables += [
             NamedVariable(name, class_name or kind, variable, weight)
             for variable, weight in zip(_names(group, part, class_name, expected), group.weights, strict=True)
         ]
-    return match_by_order(variables, network, file)
+    return match_by_order(variables, network, file) if names or stated else variables
+
+
+def _known_by_order(
+    groups: Sequence[_Variables], network: Sequence[NetworkLayer], file: str
+) -> Mapping[str, NetworkLayer]:
+    """The layers of a network by their paths in a file without names.
+
+    Where they cannot be told, they get a name that no layer has: `conv2d_1` in a path is the second convolution of
+    the model, and the network's layer of that name may be another.
+    """
+    paths = {".".join(owner[1::2]): owner for owner in (_owner(group.path)[0] for group in groups if group.weights)}
+    found = layers_by_order({name: _kind(owner) for name, owner in paths.items()}, network)
+    if found is None:
+        logger.warning("%s: has no names of layers, and other layers than the network; nothing can be matched", file)
+        return {
+            "/".join(owner): NetworkLayer("/".join(owner), CLASSES.get(_kind(owner), ""), ())
+            for owner in paths.values()
+        }
+    logger.warning("%s: has no names of layers; matched by class and order", file)
+    return {"/".join(paths[name]): layer for name, layer in found.items()}
+
+
+def _is_of_generator(group: _Variables) -> bool:
+    """Whether the variables are those of a random generator, as a Dropout has one."""
+    return not NOT_WEIGHTS.isdisjoint(_owner(group.path)[1])
+
+
+def _kind(owner: Path) -> str:
+    """The class of a layer as paths have it."""
+    return re.sub(r"_\d+$", "", owner[-1]) if owner else ""
 
 
 def _groups(group: "h5py.Group", path: Path, seen: set[int], file: str) -> Iterator[_Variables]:

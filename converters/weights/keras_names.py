@@ -18,6 +18,7 @@ from converters.weights.weight import Weight, Weights, collect_weights
 
 __all__ = [
     "KERAS_VARIABLES",
+    "NOT_WEIGHTS",
     "KerasVariable",
     "NamedVariable",
     "NetworkLayer",

@@ -11,7 +11,7 @@ from typing import Union
 
 from converters.weights.keras_names import NamedVariable, NetworkLayer, snake_case
 
-__all__ = ["match_by_order"]
+__all__ = ["layers_by_order", "match_by_order"]
 
 logger = logging.getLogger(__name__)
 
@@ -30,22 +30,35 @@ def match_by_order(
 ) -> list[NamedVariable]:
     """The variables, their layers renamed to those of the network where names cannot tell which is which.
 
-    That is so where the file has no names, and where it has none but those that Keras invents (`conv2d_3`), whose
-    numbers depend on what was built before, and not all are names of the network. Then Keras' own rule holds: the
-    first, second... layer of a class is the first, second... of that class in the network, and so within each model
-    that is a layer, if there are as many of every class. Where the counts differ, names are all there is.
+    That is so where the file has no names but those that Keras invents (`conv2d_3`), whose numbers depend on what was
+    built before, and not all are names of the network. Where the classes and their counts differ, names are all there
+    is.
     """
     stored = {v.layer: _kind(v) for v in variables}
-    wanted = {layer.name: layer for layer in network if layer.variables}
-    if stored.keys() <= wanted.keys() or not all(map(_is_invented, stored, stored.values())):
+    names = {layer.name for layer in network if layer.variables}
+    if stored.keys() <= names or not all(map(_is_invented, stored, stored.values())):
         return list(variables)
-    kinds = {name: snake_case(layer.class_name) for name, layer in wanted.items()}
-    nested = any("." in name for name in stored)
-    found = _matches(_tree(stored), _tree(kinds) if nested else dict(kinds))
+    found = layers_by_order(stored, network)
     if found is None:
         return list(variables)
     logger.warning("%s: its layers have only the names that Keras invents; matched by class and order", file)
-    return [replace(v, layer=found[v.layer], class_name=wanted[found[v.layer]].class_name) for v in variables]
+    return [replace(v, layer=found[v.layer].name, class_name=found[v.layer].class_name) for v in variables]
+
+
+def layers_by_order(stored: Mapping[str, str], network: Sequence[NetworkLayer]) -> dict[str, NetworkLayer] | None:
+    """The layer of a network that each layer of a file is, by Keras' own rule; None if classes or counts differ.
+
+    The first, second... layer of a class is the first, second... of that class in the network, and so within each
+    model that is a layer, where that tells models of different classes apart.
+
+    Args:
+        stored: the layers of the file in order: name, behind those of the models it lies in, and class as in paths.
+    """
+    wanted = {layer.name: layer for layer in network if layer.variables}
+    kinds = {name: snake_case(layer.class_name) for name, layer in wanted.items()}
+    nested = any("." in name for name in stored)
+    found = _matches(_tree(stored), _tree(kinds) if nested else dict(kinds))
+    return None if found is None else {name: wanted[other] for name, other in found.items()}
 
 
 def _kind(variable: NamedVariable) -> str:

@@ -236,13 +236,40 @@ def test_models_within_a_model_are_matched_by_order_too(tmp_path: Path) -> None:
     assert_predicts(converted, x, [np.asarray(model(x[0]).detach())])
 
 
-def test_models_of_two_classes_that_hold_the_same_are_not_guessed(tmp_path: Path) -> None:
+def test_models_of_two_classes_that_hold_the_same_are_not_guessed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """Whether the row or the graph comes first, the file does not say."""
     model = models_in_a_row(row_of_two("stem"), graph_of_two("down"))
     (tmp_path / "net.json").write_text(model.to_json())
     network = network_layers(converters.convert(tmp_path / "net.json"))
-    weights = read_weights(saved_without_names(model, tmp_path), network)
-    assert {name.partition(".")[0] for name in weights} == {"conv2d", "conv2d_1", "functional", "sequential"}
+    path = saved_without_names(model, tmp_path)
+    with caplog.at_level(logging.WARNING):
+        weights = read_weights(path, network)
+    layers_of_the_file = {"conv2d", "conv2d_1", "functional/layers/conv2d", "functional/layers/conv2d_1"}
+    layers_of_the_file |= {"sequential/layers/conv2d", "sequential/layers/conv2d_1"}
+    assert {name.partition(".")[0] for name in weights} == {f"layers/{name}" for name in layers_of_the_file}
+    assert caplog.messages == [
+        f"{path}: has no names of layers, and other layers than the network; nothing can be matched"
+    ]
+
+
+def test_the_numbers_in_a_file_without_names_are_no_names(tmp_path: Path) -> None:
+    """The first convolution of the model stands at `conv2d`, whatever it is called."""
+    model = functional([layers.Conv2D(3, 1, name="conv2d_1"), layers.Conv2D(3, 1, name="conv2d")], (6, 5, 3))
+    randomize(model)
+    x = random_inputs([(6, 5, 3)])
+    converted = convert_and_fill(model.to_json(), saved_without_names(model, tmp_path), tmp_path)
+    assert_predicts(converted, x, [np.asarray(model(x[0]).detach())])
+
+
+def test_a_layer_that_lacks_variables_is_matched_by_order(tmp_path: Path) -> None:
+    row = [layers.BatchNormalization(scale=False, name="data"), layers.Dropout(0.5), layers.Dense(3, name="end")]
+    model = functional(row, (6, 5, 3))
+    randomize(model)
+    x = random_inputs([(6, 5, 3)])
+    converted = convert_and_fill(model.to_json(), saved_without_names(model, tmp_path), tmp_path)
+    assert_predicts(converted, x, [np.asarray(model(x[0], training=False).detach())])
 
 
 @pytest.mark.parametrize("end", WRITERS)
