@@ -184,6 +184,7 @@ def write_keras3_layout(path: pathlib.Path, weights: Mapping[str, Weight], netwo
     left = dict(weights)
     counts: Counter[str] = Counter()
     with h5py.File(path, "w") as file:
+        file.create_group(VARIABLES)  # the model's own, of which it has none: Keras 3.5 looks for them
         for layer in network:
             kind = snake_case(layer.class_name)
             number, counts[kind] = counts[kind], counts[kind] + 1
