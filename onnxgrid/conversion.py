@@ -6,7 +6,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import onnx_ir as ir
 
@@ -21,9 +21,11 @@ from converters.roles import Role, initializer_roles
 from converters.to_keras import to_keras as network_of_keras
 from converters.weights import NetworkLayer, Weights, is_written_by_network, write_weights
 from converters.weights.onnx import initializer_weights, open_onnx
-from onnxgrid.check import CheckReport, check_model
 from onnxgrid.transplant.files import fill_from_file
 from onnxgrid.transplant.report import TransplantReport
+
+if TYPE_CHECKING:
+    from onnxgrid.check import CheckReport
 
 __all__ = ["Conversion", "KerasConversion", "WrittenWeights", "convert", "to_keras"]
 
@@ -59,7 +61,7 @@ class Conversion:
 
     model: ir.Model
     filled: TransplantReport | None
-    checked: CheckReport | None
+    checked: "CheckReport | None"
     weights_out: WrittenWeights | None
 
     def lines(self) -> list[str]:
@@ -163,6 +165,8 @@ def convert(
         model, filled = fill_from_file(given, model, str(network), strict=strict)
     checked = None
     if check:
+        from onnxgrid.check import check_model  # loads what runs models
+
         again = source if source.is_file() else None  # what came through a pipe is gone
         checked = check_model(model, again, channels_last=io_layout is IoLayout.CHANNELS_LAST, seed=seed)
     layers = network_of_keras(model, str(network)).layers if by_network else ()

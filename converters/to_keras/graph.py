@@ -63,7 +63,7 @@ def written_graph(network: Network, given: Mapping[str, GivenBack], outline: Out
     }
     ordered = tuple(layers[name] for name in keras_order(parents, list(map(_key, outputs))))
     config = {
-        "name": network.name,
+        "name": _legal(network.name),
         "trainable": True,
         "layers": list(map(_layer_json, ordered)),
         "input_layers": inputs[0] if len(inputs) == 1 else inputs,

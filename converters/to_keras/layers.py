@@ -249,9 +249,8 @@ def _instance_normalization(source: Source) -> GivenBack:
         "center": checked.affine.center,
         "scale": checked.affine.scale,
     }
-    for key in ("gamma_initializer", "beta_initializer"):
-        if key in source.config:
-            config[key] = initializer(source.config[key])
+    objects = {key: _value(key, source.config[key], source) for key in SCALED if key in source.config.keys() - config}
+    config |= {key: value for key, value in objects.items() if value is not None}
     return GivenBack(KerasLayer("GroupNormalization", config), source.layer.calls)
 
 

@@ -9,7 +9,7 @@ from converters.build import Outline, outline
 from converters.errors import ConversionError, UserError
 from converters.layers import find_layer
 from converters.layers.operations import OPERATIONS
-from converters.network import Layer, Network
+from converters.network import Call, Layer, Network, Ref
 from converters.notices import Notices
 from converters.record import CONVERT_AGAIN, read_record, require_unchanged
 from converters.roles import Role, initializer_roles
@@ -68,7 +68,7 @@ def to_keras(model: ir.Model, file: str) -> KerasNetwork:
     _require_parameters(model, shapes, file)
     require_unchanged(model, file)
     notices = Notices()
-    graph = written_graph(network, _given_back(network, notices, file), shapes)
+    graph = written_graph(network, _given_back(network, shapes, notices, file), shapes)
     notices.log()
     return KerasNetwork(graph.json, len(graph.layers), _with_variables(graph, model))
 
@@ -98,13 +98,14 @@ def _require_parameters(model: ir.Model, shapes: Outline, file: str) -> None:
         )
 
 
-def _given_back(network: Network, notices: Notices, file: str) -> dict[str, GivenBack]:
+def _given_back(network: Network, shapes: Outline, notices: Notices, file: str) -> dict[str, GivenBack]:
     """By layer, what stands for it; raises all errors in one."""
-    given: dict[str, GivenBack] = {}
+    given = {ref.layer: _input(ref, shapes) for ref in network.inputs}
     errors: list[ConversionError] = []
     for layer in network.layers:
         try:
-            given[layer.name] = _one_given_back(layer, network, notices, file)
+            if layer.name not in given:
+                given[layer.name] = _one_given_back(layer, network, notices, file)
         except ConversionError as error:
             errors.append(error)
     if len(errors) == 1:
@@ -119,12 +120,13 @@ def _given_back(network: Network, notices: Notices, file: str) -> dict[str, Give
     return given
 
 
+def _input(ref: Ref, shapes: Outline) -> GivenBack:
+    (shape,) = shapes.shapes[ref.layer, ref.call]
+    layer = KerasLayer("InputLayer", {"batch_shape": list(shape), "dtype": "float32", "sparse": False})
+    return GivenBack(layer, (Call(()),))
+
+
 def _one_given_back(layer: Layer, network: Network, notices: Notices, file: str) -> GivenBack:
-    if layer.name in {ref.layer for ref in network.inputs}:
-        shape = layer.config["batch_shape"]
-        return GivenBack(
-            KerasLayer("InputLayer", {"batch_shape": shape, "dtype": "float32", "sparse": False}), layer.calls
-        )
     entry = find_layer(layer.class_name)
     if layer.class_name in OPERATIONS:
         return operation_given_back(Source(layer, layer.class_name, network.keras_version, notices, file))

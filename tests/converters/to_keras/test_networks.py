@@ -10,6 +10,8 @@ import keras
 import numpy as np
 import onnx_ir as ir
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from keras import applications
 from keras import layers as kl
 
@@ -29,6 +31,7 @@ from tests.converters.keras_round_trip import (
 from tests.converters.test_applications import vary
 from tests.converters.test_nested import MODELS, sequentials
 from tests.converters.test_networks import NETWORKS, several_inputs_and_outputs, unet
+from tests.converters.test_random_networks import network as random_network
 
 KERAS2 = Path(__file__).parents[1] / "data" / "keras2"
 
@@ -92,9 +95,10 @@ def test_layers_are_listed_as_keras_lists_them_however_the_file_does(tmp_path: P
 def test_names_that_keras_refuses_change_and_stay_apart(tmp_path: Path) -> None:
     layers = [{"class_name": "InputLayer", "config": {"name": "x", "batch_shape": [None, 5]}}]
     layers += [{"class_name": "Dense", "config": {"name": name, "units": 4}} for name in ("b/1 a", "b_1_a", "b.1.a")]
-    (tmp_path / "net.json").write_text(json.dumps(layers))
+    (tmp_path / "net.json").write_text(json.dumps({"name": "u/net (1.0)", "layers": layers}))
     converted = converters.convert(tmp_path / "net.json")
     back = given_back(converted, tmp_path)
+    assert back.name == "u_net__1_0_"
     assert [layer.name for layer in back.layers] == ["x", "b_1_a_1", "b_1_a", "b_1_a_2"]
     inputs = random_inputs([(5,)])
     assert_predicts_the_same(back, run_onnx(converted, *inputs), inputs)
@@ -130,7 +134,6 @@ FAMILIES = {
     "models within it, and layers of its own": (applications.ConvNeXtTiny, 32),
     "means that it was adapted to": (applications.EfficientNetB0, 33),
     "operations": (applications.MobileNetV3Small, 33),
-    "two inputs of a layer of its own": (applications.InceptionResNetV2, 75),
 }
 
 
@@ -143,6 +146,17 @@ def test_a_network_of_keras_applications_comes_back(build: Any, size: int, tmp_p
     put_weights(converted, model)
     image = np.random.default_rng(1).uniform(0, 255, (1, size, size, 3)).astype(np.float32)
     assert_predicts_the_same(given_back(converted, tmp_path), predictions(model, [image]), [image])
+
+
+@settings(
+    max_examples=15,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+@given(data=st.data())
+def test_a_random_network_comes_back(data: st.DataObject, tmp_path: Path) -> None:
+    assert_comes_back(random_network(data.draw), tmp_path)
 
 
 def test_what_came_back_converts_to_the_same_graph(tmp_path: Path) -> None:
@@ -162,6 +176,10 @@ def test_the_weights_that_were_written_for_keras_are_read_for_the_model(tmp_path
         np.testing.assert_array_equal(weight.read(), converted.graph.initializers[name].const_value.numpy())
 
 
+def keras_object(module: str, class_name: str, **config: Any) -> dict[str, Any]:
+    return {"module": module, "class_name": class_name, "config": config, "registered_name": None}
+
+
 LAYERS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "nothing but what says something is written": (
         {
@@ -176,12 +194,7 @@ LAYERS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
             "class_name": "Dense",
             "config": {
                 "units": 3,
-                "kernel_initializer": {
-                    "module": "keras.initializers",
-                    "class_name": "HeNormal",
-                    "config": {},
-                    "registered_name": None,
-                },
+                "kernel_initializer": keras_object("keras.initializers", "HeNormal"),
             },
         },
     ),
@@ -194,12 +207,7 @@ LAYERS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
             "class_name": "Dense",
             "config": {
                 "units": 3,
-                "kernel_regularizer": {
-                    "module": "keras.regularizers",
-                    "class_name": "L1L2",
-                    "config": {"l1": 0.0, "l2": 0.5},
-                    "registered_name": None,
-                },
+                "kernel_regularizer": keras_object("keras.regularizers", "L1L2", l1=0.0, l2=0.5),
             },
         },
     ),
@@ -209,13 +217,16 @@ LAYERS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
             "class_name": "Dense",
             "config": {
                 "units": 3,
-                "bias_constraint": {
-                    "module": "keras.constraints",
-                    "class_name": "NonNeg",
-                    "config": {},
-                    "registered_name": None,
-                },
+                "bias_constraint": keras_object("keras.constraints", "NonNeg"),
             },
+        },
+    ),
+    "normalized instances": (
+        {"class_name": "InstanceNormalization", "config": {"scale": True, "beta_regularizer": "l2", "epsilon": 0.5}},
+        {
+            "class_name": "GroupNormalization",
+            "config": {"groups": -1, "axis": -1, "epsilon": 0.5, "center": False, "scale": True}
+            | {"beta_regularizer": keras_object("keras.regularizers", "L2")},
         },
     ),
     "a frozen layer": (
@@ -244,7 +255,7 @@ LAYERS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 def one_layer(layer: dict[str, Any], folder: Path) -> ir.Model:
     config = {"name": "tested", **layer["config"]}
     network = [
-        {"class_name": "InputLayer", "config": {"name": "x", "batch_shape": [None, 5]}},
+        {"class_name": "InputLayer", "config": {"name": "x", "batch_shape": [None, 4, 5]}},
         {**layer, "config": config},
     ]
     (folder / "net.json").write_text(json.dumps(network))
