@@ -231,14 +231,9 @@ class Keys:
         return _unwrapped(self._config.get(key))
 
     def kept(self) -> JsonObject:
-        """The config as far as it was read or acts in training, without what is null."""
-        return self._config.only(
-            *(
-                k
-                for k, value in self._config.items()
-                if value is not None and (k in self._read or k.endswith(PENALTIES))
-            )
-        )
+        """The config as far as it was read, with the penalties that are not null."""
+        penalties = {key for key, value in self._config.items() if key.endswith(PENALTIES) and value is not None}
+        return self._config.only(*self._read, *penalties)
 
     def names(self) -> list[str]:
         """The keys that are there."""

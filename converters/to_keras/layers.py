@@ -6,107 +6,13 @@ Classes that Keras 3 lacks become what it has for the same numbers; where it has
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from converters.layers.normalization import InstanceNormalizationConfig
+from converters.layers.normalization import EpsilonAt, InstanceNormalizationConfig
+from converters.to_keras.classes import ANY, KEYS, MODULES, PASSED_OVER, SCALED
 from converters.to_keras.given_back import LAYERS_MODULE, GivenBack, KerasLayer, Source
-from converters.to_keras.objects import GELU_BY_TANH, activation, initializer, penalty
+from converters.to_keras.objects import activation, activation_layer, initializer, penalty
 
-__all__ = ["KEYS", "MODULES", "PASSED_OVER", "SPECIAL", "layer_given_back"]
+__all__ = ["SPECIAL", "layer_given_back"]
 
-
-def _each_rank(class_name: str, *keys: str, ranks: str = "123") -> dict[str, tuple[str, ...]]:
-    return {class_name.replace("ND", f"{rank}D"): keys for rank in ranks}
-
-
-PENALIZED_BIAS = ("use_bias", "bias_initializer", "bias_regularizer", "bias_constraint")
-KERNEL = ("kernel_initializer", "kernel_regularizer", "kernel_constraint")
-DEPTHWISE = ("depth_multiplier", "depthwise_initializer", "depthwise_regularizer", "depthwise_constraint")
-POINTWISE = ("pointwise_initializer", "pointwise_regularizer", "pointwise_constraint")
-WINDOW = ("kernel_size", "strides", "padding", "data_format", "dilation_rate")
-ACTIVATED = ("activation", "activity_regularizer", *PENALIZED_BIAS)
-SCALED = (
-    *("epsilon", "center", "scale", "gamma_initializer", "beta_initializer"),
-    *("gamma_regularizer", "beta_regularizer", "gamma_constraint", "beta_constraint"),
-)
-
-KEYS: dict[str, tuple[str, ...]] = {
-    "Dense": ("units", *KERNEL, *ACTIVATED),
-    **_each_rank("ConvND", "filters", "groups", *WINDOW, *KERNEL, *ACTIVATED),
-    **_each_rank("ConvNDTranspose", "filters", "output_padding", *WINDOW, *KERNEL, *ACTIVATED),
-    **_each_rank("DepthwiseConvND", *WINDOW, *DEPTHWISE, *ACTIVATED, ranks="12"),
-    **_each_rank("SeparableConvND", "filters", *WINDOW, *DEPTHWISE, *POINTWISE, *ACTIVATED, ranks="12"),
-    **_each_rank("MaxPoolingND", "pool_size", "strides", "padding", "data_format"),
-    **_each_rank("AveragePoolingND", "pool_size", "strides", "padding", "data_format"),
-    **_each_rank("GlobalMaxPoolingND", "keepdims", "data_format"),
-    **_each_rank("GlobalAveragePoolingND", "keepdims", "data_format"),
-    "BatchNormalization": (
-        *("axis", "momentum", *SCALED),
-        *("moving_mean_initializer", "moving_variance_initializer"),
-    ),
-    "LayerNormalization": ("axis", "rms_scaling", *SCALED),
-    "GroupNormalization": ("groups", "axis", *SCALED),
-    "RMSNormalization": ("axis", "epsilon"),
-    "UnitNormalization": ("axis",),
-    "Rescaling": ("scale", "offset"),
-    "Normalization": ("axis", "mean", "variance", "invert"),
-    "Activation": ("activation",),
-    "ReLU": ("max_value", "negative_slope", "threshold"),
-    "LeakyReLU": ("negative_slope",),
-    "ELU": ("alpha",),
-    "PReLU": ("alpha_initializer", "alpha_regularizer", "alpha_constraint", "shared_axes"),
-    "Softmax": ("axis",),
-    **dict.fromkeys(("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Identity"), ()),
-    "Concatenate": ("axis",),
-    "Dot": ("axes", "normalize"),
-    "Flatten": ("data_format",),
-    "Reshape": ("target_shape",),
-    "Permute": ("dims",),
-    "RepeatVector": ("n",),
-    "UpSampling1D": ("size",),
-    "UpSampling2D": ("size", "interpolation", "data_format"),
-    "UpSampling3D": ("size", "data_format"),
-    **_each_rank("ZeroPaddingND", "padding", "data_format"),
-    "Cropping1D": ("cropping",),
-    **_each_rank("CroppingND", "cropping", "data_format", ranks="23"),
-    "Embedding": (
-        *("input_dim", "output_dim", "mask_zero"),
-        *("embeddings_initializer", "embeddings_regularizer", "embeddings_constraint"),
-    ),
-    "Dropout": ("rate", "noise_shape"),
-    "SpatialDropout1D": ("rate",),
-    **_each_rank("SpatialDropoutND", "rate", "data_format", ranks="23"),
-    "GaussianNoise": ("stddev",),
-    "GaussianDropout": ("rate",),
-    "AlphaDropout": ("rate", "noise_shape"),
-    "ActivityRegularization": ("l1", "l2"),
-    "LayerScale": ("init_values", "projection_dim"),
-    "StochasticDepth": ("drop_path_rate",),
-    "CustomScaleLayer": ("scale",),
-}
-"""Class of Keras 3 -> the keys of its config that say what it computes, or how it starts and trains."""
-
-MODULES = {
-    "LayerScale": "keras.src.applications.convnext",
-    "StochasticDepth": "keras.src.applications.convnext",
-    "CustomScaleLayer": "keras.src.applications.inception_resnet_v2",
-}
-"""Class that is not one of `keras.layers` -> where it lives."""
-
-ANY = object()
-
-PASSED_OVER: dict[str, Mapping[str, Any]] = {
-    **{f"Conv{rank}DTranspose": {"groups": 1} for rank in "123"},
-    **{f"DepthwiseConv{rank}D": {"filters": ANY, "groups": ANY} | dict.fromkeys(KERNEL, ANY) for rank in "12"},
-    **{f"SeparableConv{rank}D": {"groups": 1} | dict.fromkeys(KERNEL, ANY) for rank in "12"},
-    "UpSampling1D": {"data_format": "channels_last", "interpolation": "nearest"},
-    "UpSampling3D": {"interpolation": "nearest"},
-    "Cropping1D": {"data_format": "channels_last"},
-    "SpatialDropout1D": {"data_format": "channels_last"},
-    "GaussianNoise": {"noise_shape": ANY},
-    "GaussianDropout": {"noise_shape": ANY},
-    "Activation": {"axis": ANY},
-    "Embedding": {"input_length": ANY},
-}
-"""Class -> keys that conversion reads and that Keras 3 does not know -> the value that says nothing, if it matters."""
 
 WITHOUT_FORMAT = 'Give its input the channels last, and write "data_format": "channels_last".'
 
@@ -140,6 +46,8 @@ def _plain(source: Source) -> GivenBack:
     written: dict[str, Any] = {}
     after: tuple[KerasLayer, ...] = ()
     for key, value in config.items():
+        if value is None:
+            continue
         if key == "activation":
             fused = activation(value, source)
             written[key], after = fused.value, fused.after
@@ -211,7 +119,7 @@ def _require_no_meaning(key: str, value: Any, source: Source) -> None:
     raise source.refusal(f'its "{key}" is {value!r}, for which Keras 3 has no option', fix)
 
 
-def _activation_layer(source: Source) -> GivenBack:
+def _activation(source: Source) -> GivenBack:
     given = _plain(source)
     if given.after:
         main, *after = given.after
@@ -224,24 +132,19 @@ def _named_activation(name: str) -> Callable[[Source], GivenBack]:
     return lambda source: GivenBack(KerasLayer("Activation", {"activation": name}), source.layer.calls)
 
 
-def _gelu(source: Source) -> GivenBack:
-    if source.config.get("approximate"):
-        return GivenBack(GELU_BY_TANH, source.layer.calls)
-    return _named_activation("gelu")(source)
-
-
-def _leaky_relu(source: Source) -> GivenBack:
-    slope = source.config.get("alpha", source.config.get("negative_slope", 0.3))
-    return GivenBack(KerasLayer("LeakyReLU", {"negative_slope": slope}), source.layer.calls)
-
-
-def _thresholded_relu(source: Source) -> GivenBack:
-    return GivenBack(KerasLayer("ReLU", {"threshold": source.config.get("theta", 1.0)}), source.layer.calls)
+def _one_activation(source: Source) -> GivenBack:
+    """A layer of a class that may stand in the place of an activation too."""
+    return GivenBack(activation_layer(source.class_name, source.config), source.layer.calls)
 
 
 def _instance_normalization(source: Source) -> GivenBack:
     """Groups of one channel each."""
     checked = InstanceNormalizationConfig.read(source.keys())
+    if checked.epsilon_at is EpsilonAt.DEVIATION:
+        raise source.refusal(
+            "Keras 3 adds epsilon to the variance, and keras-contrib, whose layer it is, adds it to the deviation",
+            'Write "groups": -1 in its config where the difference does not matter, and convert again.',
+        )
     config: dict[str, Any] = {
         "groups": -1,
         "axis": checked.axis,
@@ -249,7 +152,8 @@ def _instance_normalization(source: Source) -> GivenBack:
         "center": checked.affine.center,
         "scale": checked.affine.scale,
     }
-    objects = {key: _value(key, source.config[key], source) for key in SCALED if key in source.config.keys() - config}
+    given = {key: value for key, value in source.config.items() if value is not None and key not in config}
+    objects = {key: _value(key, value, source) for key, value in given.items() if key in SCALED}
     config |= {key: value for key, value in objects.items() if value is not None}
     return GivenBack(KerasLayer("GroupNormalization", config), source.layer.calls)
 
@@ -262,15 +166,15 @@ def _depthwise_volume(source: Source) -> GivenBack:
 
 
 SPECIAL: dict[str, Callable[[Source], GivenBack]] = {
-    "Activation": _activation_layer,
+    "Activation": _activation,
     "DepthwiseConv3D": _depthwise_volume,
-    "GELU": _gelu,
+    "GELU": _one_activation,
     "InstanceNormalization": _instance_normalization,
-    "LeakyReLU": _leaky_relu,
+    "LeakyReLU": _one_activation,
     "Log_Softmax": _named_activation("log_softmax"),
     "Sigmoid": _named_activation("sigmoid"),
     "Swish": _named_activation("silu"),
     "Tanh": _named_activation("tanh"),
-    "ThresholdedReLU": _thresholded_relu,
+    "ThresholdedReLU": _one_activation,
 }
 """Class -> what gives its layers back, where that is more than leaving out keys."""

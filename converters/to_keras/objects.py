@@ -7,6 +7,7 @@ from typing import Any
 from converters.initializers import initializer_class
 from converters.json_text import JsonObject
 from converters.layers.activation import activation_name, fused_class
+from converters.to_keras.classes import KEYS
 from converters.to_keras.given_back import LAYERS_MODULE, KerasLayer, Source
 
 __all__ = [
@@ -16,7 +17,7 @@ __all__ = [
     "PENALTIES",
     "FusedActivation",
     "activation",
-    "as_object",
+    "activation_layer",
     "initializer",
     "penalty",
 ]
@@ -73,17 +74,6 @@ class FusedActivation:
     after: tuple[KerasLayer, ...] = ()
 
 
-def as_object(layer: KerasLayer) -> dict[str, Any]:
-    """A layer as it stands in the config of another one."""
-    registered = None if layer.module == LAYERS_MODULE else layer.class_name
-    return {
-        "module": layer.module,
-        "class_name": layer.class_name,
-        "config": dict(layer.config),
-        "registered_name": registered,
-    }
-
-
 def initializer(value: Any) -> dict[str, Any]:
     """An initializer that conversion has read, whether it was written as a name or as an object."""
     name, config = (value.get("class_name"), value.get("config")) if isinstance(value, JsonObject) else (value, None)
@@ -109,7 +99,12 @@ def activation(value: Any, source: Source) -> FusedActivation:
     """An activation that conversion has read, whether it was written as a name, a function or a layer."""
     fused = fused_class(value)
     if fused is not None:
-        return _fused(fused, value.get("config") or {})
+        layer = activation_layer(fused, value.get("config") or {})
+        if layer.class_name == "Activation":
+            return FusedActivation(layer.config["activation"])
+        if layer.module != LAYERS_MODULE:
+            return FusedActivation("linear", (layer,))
+        return FusedActivation(_keras_object(layer.module, layer.class_name, dict(layer.config)))
     name = activation_name(value)
     assert name is not None, "conversion refuses activations that it does not know"
     if name == "hard_sigmoid" and source.keys().written_by_keras_2:
@@ -117,22 +112,16 @@ def activation(value: Any, source: Source) -> FusedActivation:
     return FusedActivation(name)
 
 
-def _fused(class_name: str, config: Mapping[str, Any]) -> FusedActivation:
-    """A layer that stands in the place of an activation."""
+def activation_layer(class_name: str, config: Mapping[str, Any]) -> KerasLayer:
+    """The layer or operation that a layer becomes which may stand in the place of an activation."""
     known = {key: value for key, value in config.items() if value is not None}
     if class_name == "GELU":
-        return FusedActivation("linear", (GELU_BY_TANH,)) if known.get("approximate") else FusedActivation("gelu")
+        return GELU_BY_TANH if known.get("approximate") else KerasLayer("Activation", {"activation": "gelu"})
     if class_name == "ThresholdedReLU":
-        layer = KerasLayer("ReLU", {"threshold": known.get("theta", 1.0)})
-    elif class_name == "LeakyReLU":
-        layer = KerasLayer("LeakyReLU", {"negative_slope": known.get("alpha", known.get("negative_slope", 0.3))})
-    else:
-        layer = KerasLayer(class_name, _only(known, FUSED_KEYS[class_name]))
-    return FusedActivation(as_object(layer))
-
-
-FUSED_KEYS = {"ELU": ("alpha",), "ReLU": ("max_value", "negative_slope", "threshold"), "Softmax": ("axis",)}
-"""Class of a layer that may stand in the place of an activation, and is one of Keras 3 -> the keys of its config."""
+        return KerasLayer("ReLU", {"threshold": known.get("theta", 1.0)})
+    if class_name == "LeakyReLU":
+        return KerasLayer("LeakyReLU", {"negative_slope": known.get("alpha", known.get("negative_slope", 0.3))})
+    return KerasLayer(class_name, _only(known, KEYS[class_name]))
 
 
 def _keras_object(module: str, class_name: str, config: dict[str, Any]) -> dict[str, Any]:
