@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["ANY", "KERNEL", "KEYS", "MODULES", "PASSED_OVER", "SCALED"]
+__all__ = ["ANY", "KERNEL", "KEYS", "MODULES", "PASSED_OVER", "SCALED", "WITHOUT_TRAINABLE"]
 
 
 def _each_rank(class_name: str, *keys: str, ranks: str = "123") -> dict[str, tuple[str, ...]]:
@@ -82,6 +82,9 @@ MODULES = {
     "CustomScaleLayer": "keras.src.applications.inception_resnet_v2",
 }
 """Class that is not one of `keras.layers` -> where it lives."""
+
+WITHOUT_TRAINABLE = frozenset({"SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D"})
+"""Classes whose config has no `trainable`: they have nothing to train, as others that take it all the same."""
 
 ANY = object()
 """In the place of a value: whatever it is."""

@@ -6,14 +6,14 @@ The network is flat: what stood in a model within a model has that model's name 
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from converters.build import Outline
 from converters.network import Call, Layer, Network, Operand, Ref, execution_order
 from converters.to_keras.given_back import LAYERS_MODULE, GivenBack, KerasLayer
 from converters.to_keras.order import NodeKey, keras_order
-from converters.weights.keras_names import KERAS_VARIABLES, snake_case
+from converters.weights.keras_names import snake_case
 
 __all__ = ["KerasGraph", "WrittenLayer", "written_graph"]
 
@@ -90,11 +90,8 @@ class _Writer:
             nodes = [self._node(Call(call.inputs)) for _number, call in pairs]
             yield WrittenLayer(name.before, given.before, "", tuple(nodes))
         main = [self._main_node(name, layer, number, call, given) for number, call in pairs]
-        config = dict(given.main.config)
-        if not layer.trainable and given.main.class_name in KERAS_VARIABLES:
-            config["trainable"] = False
         is_input = not layer.calls[0].inputs
-        yield WrittenLayer(name.main, replace(given.main, config=config), layer.name, () if is_input else tuple(main))
+        yield WrittenLayer(name.main, given.main, layer.name, () if is_input else tuple(main))
         previous = name.main
         for after, after_name in zip(given.after, name.after, strict=True):
             nodes = [self._after_node(previous, layer, number) for number, _call in pairs]

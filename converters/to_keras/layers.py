@@ -4,10 +4,11 @@ Classes that Keras 3 lacks become what it has for the same numbers; where it has
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from converters.layers.normalization import EpsilonAt, InstanceNormalizationConfig
-from converters.to_keras.classes import ANY, KEYS, MODULES, PASSED_OVER, SCALED
+from converters.to_keras.classes import ANY, KEYS, MODULES, PASSED_OVER, SCALED, WITHOUT_TRAINABLE
 from converters.to_keras.given_back import LAYERS_MODULE, GivenBack, KerasLayer, Source
 from converters.to_keras.objects import activation, activation_layer, initializer, penalty
 
@@ -26,15 +27,18 @@ def layer_given_back(source: Source) -> GivenBack:
     Raises:
         ConversionError: if Keras 3 has nothing that computes the same.
     """
-    special = SPECIAL.get(source.class_name)
-    if special is not None:
-        return special(source)
-    if source.class_name not in KEYS:
+    rule = SPECIAL.get(source.class_name, _plain if source.class_name in KEYS else None)
+    if rule is None:
         raise source.refusal(
             "how this class is written for Keras 3 is not known",
             "Use the weights alone: --weights-out with a .safetensors, .npz or .pt file.",
         )
-    return _plain(source)
+    given = rule(source)
+    main = given.main
+    is_layer = main.module in (LAYERS_MODULE, *MODULES.values())
+    if source.layer.trainable or not is_layer or main.class_name in WITHOUT_TRAINABLE:
+        return given
+    return replace(given, main=replace(main, config={**main.config, "trainable": False}))
 
 
 def _plain(source: Source) -> GivenBack:

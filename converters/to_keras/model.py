@@ -135,9 +135,12 @@ def _one_given_back(layer: Layer, network: Network, notices: Notices, file: str)
 
 
 def _with_variables(graph: KerasGraph, model: ir.Model) -> tuple[NetworkLayer, ...]:
-    by_name = {layer.name: layer for layer in network_layers(model)}
+    # One without variables counts too, if others of its class have some.
+    by_name = {
+        layer.name: layer for layer in network_layers(model) if layer.variables or layer.class_name in KERAS_VARIABLES
+    }
     return tuple(
         replace(by_name[written.source], class_name=written.layer.class_name, keras_name=written.name)
         for written in graph.layers
-        if written.source in by_name and by_name[written.source].class_name in KERAS_VARIABLES
+        if written.source in by_name
     )

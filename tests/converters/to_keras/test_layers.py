@@ -10,7 +10,7 @@ import pytest
 from converters.errors import ConversionError
 from converters.initializers import READERS
 from converters.layers import LAYERS
-from converters.to_keras.classes import KEYS, MODULES
+from converters.to_keras.classes import KEYS, MODULES, WITHOUT_TRAINABLE
 from converters.to_keras.given_back import LAYERS_MODULE
 from converters.to_keras.layers import SPECIAL
 from converters.to_keras.objects import INITIALIZERS, PENALTIES
@@ -76,6 +76,8 @@ def test_every_class_has_a_rule(class_name: str) -> None:
 def test_keras_takes_the_keys_of_each_class(class_name: str) -> None:
     found = getattr(importlib.import_module(MODULES.get(class_name, LAYERS_MODULE)), class_name)
     known = inspect.signature(found.__init__).parameters
+    takes_more = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in known.values())
+    assert takes_more == (class_name not in WITHOUT_TRAINABLE)
     assert set(KEYS[class_name]) - {"rms_scaling"} <= set(known)  # which Keras takes, and lists no more
 
 

@@ -235,7 +235,11 @@ LAYERS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     ),
     "a frozen layer without weights": (
         {"class_name": "ReLU", "config": {"trainable": False}},
-        {"class_name": "ReLU", "config": {}},
+        {"class_name": "ReLU", "config": {"trainable": False}},
+    ),
+    "a frozen layer that Keras cannot freeze": (
+        {"class_name": "SpatialDropout1D", "config": {"rate": 0.5, "trainable": False}},
+        {"class_name": "SpatialDropout1D", "config": {"rate": 0.5}},
     ),
     "an alias": (
         {"class_name": "SyncBatchNormalization", "config": {}},
