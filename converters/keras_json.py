@@ -287,6 +287,8 @@ def _require_input_layers(inputs: list[Ref], layers: list[Layer], container: _Co
             problem, fix = f"is a {classes[ref.layer]}", "Name layers of class InputLayer."
         elif any(ref.layer == other.layer for other in inputs[:number]):
             problem, fix = "is listed twice", "List it once."
+        elif ref.call or ref.tensor:
+            problem, fix = f"is asked for its call {ref.call}, output {ref.tensor}", f'Write ["{ref.layer}", 0, 0].'
         else:
             continue
         errors.append(ConversionError(f"the network's input '{ref.layer}' {problem}", place=ref.place, fix=fix))

@@ -215,6 +215,11 @@ BROKEN: dict[str, tuple[Any, str | None, str]] = {
         "the network begins with layer 'm', which does not say what goes in\n"
         '  Begin with an InputLayer: {"class_name": "InputLayer", "config": {"batch_shape": [null, ...]}}.',
     ),
+    "an input of which another call is asked for": (
+        functional(input_layers=[["x", 2, 1]]),
+        '["x", 2, 1]',
+        "the network's input 'x' is asked for its call 2, output 1\n  Write [\"x\", 0, 0].",
+    ),
     "an input that is listed twice": (
         functional(input_layers=[["x", 0, 0], ["x", 0]]),
         '["x", 0]]',
