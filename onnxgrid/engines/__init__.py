@@ -8,6 +8,7 @@ import logging
 import sys
 from typing import TYPE_CHECKING
 
+from onnxgrid.engines.kernel_options import DEFAULT_KERNELS, KernelChoice, KernelOptions
 from onnxgrid.engines.options import DEFAULT_OPTIONS, DEVICES, PRECISIONS, EngineOptions
 from onnxgrid.errors import ConfigError, WorkFailed
 
@@ -18,7 +19,18 @@ if TYPE_CHECKING:
     from onnxgrid.engines.trainable_graph import TrainableGraph
     from onnxgrid.losses import Loss
 
-__all__ = ["DEVICES", "ENGINES", "PRECISIONS", "EngineOptions", "create_engine", "create_predictor", "default_engine"]
+__all__ = [
+    "DEVICES",
+    "ENGINES",
+    "PRECISIONS",
+    "EngineOptions",
+    "KernelChoice",
+    "KernelOptions",
+    "create_engine",
+    "create_predictor",
+    "default_engine",
+    "require_ort",
+]
 
 ENGINES = ("ort", "torch")
 
@@ -35,12 +47,19 @@ def default_engine() -> str:
 
 
 def create_engine(
-    name: str, graph: "TrainableGraph", loss: "Loss", *, seed: int, options: EngineOptions = DEFAULT_OPTIONS
+    name: str,
+    graph: "TrainableGraph",
+    loss: "Loss",
+    *,
+    seed: int,
+    options: EngineOptions = DEFAULT_OPTIONS,
+    kernels: KernelOptions = DEFAULT_KERNELS,
 ) -> "Engine":
     """The engine of this name for a network and a loss.
 
     Args:
         seed: of everything random in a step (dropout masks).
+        kernels: how the ort engine chooses its kernels.
 
     Raises:
         WorkFailed: if the engine's library is not installed.
@@ -52,10 +71,10 @@ def create_engine(
         from onnxgrid.engines.torch_engine import TorchEngine
 
         return TorchEngine(graph, loss, seed=seed, options=options)
-    _require_ort()
+    require_ort()
     from onnxgrid.engines.ort_engine import OrtEngine
 
-    return OrtEngine(graph, loss, seed=seed, options=options)
+    return OrtEngine(graph, loss, seed=seed, options=options, kernels=kernels)
 
 
 def create_predictor(name: str, model: "ir.Model", place: str, options: EngineOptions = DEFAULT_OPTIONS) -> "Predict":
@@ -68,7 +87,7 @@ def create_predictor(name: str, model: "ir.Model", place: str, options: EngineOp
         from onnxgrid.engines.torch_engine import torch_predictor
 
         return torch_predictor(model, place, options)
-    _require_ort()
+    require_ort()
     from onnxgrid.engines.ort_engine import ort_predictor
 
     return ort_predictor(model, options)
@@ -83,19 +102,18 @@ def _require_known(name: str, options: EngineOptions) -> None:
             place="precision",
             fix=f"Use one of: {', '.join(PRECISIONS)}.",
         )
-    if name == "ort" and options.precision != "fp32":
-        raise ConfigError(
-            f"the ort engine does not compute in {options.precision}",
-            place="precision",
-            fix="Use --engine torch, or --precision fp32.",
-        )
     if name == "ort" and options.compile:
         raise ConfigError(
             "the ort engine has nothing to compile", place="compile", fix="Use --engine torch, or leave --compile out."
         )
 
 
-def _require_ort() -> None:
+def require_ort() -> None:
+    """Nothing, if ONNX Runtime's training build can be used.
+
+    Raises:
+        WorkFailed: saying why it cannot.
+    """
     reason = _why_no_ort()
     if reason is not None:
         raise WorkFailed(f"The ort engine cannot run: {reason}.", fix="Install what is missing, or use --engine torch.")

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from onnxgrid.engines.kernel_options import KernelChoice
+
 __all__ = ["DEFAULT_OPTIONS", "DEVICES", "PRECISIONS", "EngineOptions", "EngineRequest"]
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -37,9 +39,11 @@ class EngineRequest:
         engine: one of `onnxgrid.engines.ENGINES`.
         device: one of `DEVICES`.
         precision: one of `PRECISIONS`.
+        kernel_choice: how the ort engine chooses its kernels.
     """
 
     engine: str | None = None
     device: str = "auto"
     precision: str | None = None
     compile: bool | None = None
+    kernel_choice: KernelChoice | None = None

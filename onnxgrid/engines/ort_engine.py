@@ -1,72 +1,111 @@
 """The default engine: one ONNX training graph, run by an ONNX Runtime session on the flat tensors in place."""
 
-import numpy as np
+from collections.abc import Mapping, Sequence
+
 import onnx_ir as ir
 import onnxruntime
 import torch
 from torch.utils.dlpack import from_dlpack
 
 from onnxgrid.engines import aten_bridge
-from onnxgrid.engines.cuda_libraries import CUDA_PROVIDER, load_cuda_libraries
 from onnxgrid.engines.engine import FlatTensors, Predict, StepResult
 from onnxgrid.engines.gradients import LOSS, TARGET, build_training_graph
+from onnxgrid.engines.kernel_choice import (
+    KernelTimes,
+    choose_kernels,
+    concrete_shapes,
+    environment,
+    user_cache_file,
+)
+from onnxgrid.engines.kernel_options import DEFAULT_KERNELS, KernelOptions
 from onnxgrid.engines.options import DEFAULT_OPTIONS, EngineOptions
+from onnxgrid.engines.ort_session import bind_input, bind_output, open_session
 from onnxgrid.engines.trainable_graph import TrainableGraph
 from onnxgrid.engines.training_mode import SEED_AND_STEP, UPDATED
 from onnxgrid.losses import Loss
 
 __all__ = ["OrtEngine", "ort_predictor"]
 
-FATAL_ONLY = 4
-"""ONNX Runtime's severity level: its errors come as exceptions, and need not be printed as well."""
-NUMPY_TYPES = {torch.float32: np.float32, torch.int64: np.int64}
-
 
 class OrtEngine:
     """See `onnxgrid.engines.engine.Engine`. Runs with as many threads as torch, on CUDA in torch's stream.
 
     ONNX Runtime reads parameters and statistics and writes gradients where they lie (IOBinding by address). A
-    gradient that an ATen kernel computes is copied once, from the kernel's memory to its place.
+    gradient that an ATen kernel computes is copied once, from the kernel's memory to its place. Which kernels compute
+    the training graph is chosen in the first step, for the shapes of its batch.
     """
 
     name = "ort"
 
     def __init__(
-        self, graph: TrainableGraph, loss: Loss, *, seed: int, options: EngineOptions = DEFAULT_OPTIONS
+        self,
+        graph: TrainableGraph,
+        loss: Loss,
+        *,
+        seed: int,
+        options: EngineOptions = DEFAULT_OPTIONS,
+        kernels: KernelOptions = DEFAULT_KERNELS,
     ) -> None:
+        """Build the gradients of a network.
+
+        Args:
+            seed: of everything random in a step (dropout masks).
+            kernels: how kernels are chosen; with `options.precision` "bf16", those that multiply in bfloat16 compete.
+        """
         self._device = torch.device(options.device)
         self.parameters = FlatTensors.holding(graph.parameters, self._device)
         self.gradients = self.parameters.empty_like()
         self.statistics = FlatTensors.holding(graph.statistics, self._device)
+        self.kernels: Mapping[str, str] = kernels.decided
         self._updated_statistics = self.statistics.empty_like()
         self._seed_and_step = torch.tensor([seed, 0])  # on the CPU: masks are seeded there
         self._loss = torch.zeros((), device=self._device)
         self._input_name, self._output_name = graph.input_name, graph.output_name
         aten_bridge.install()
-        training = build_training_graph(graph, loss)
-        self._training = _session(training.model.SerializeToString(), self._device)
-        self._inference = _session(_with_weights_as_inputs(graph), self._device)
-        self._training_binding = self._bind_weights(self._training)
+        self._low_precision, self._kernel_options = options.precision == "bf16", kernels
+        self._graph = build_training_graph(graph, loss)
+        self._inference = open_session(_with_weights_as_inputs(graph), self._device)
         self._inference_binding = self._bind_weights(self._inference)
-        for name, output in training.gradient_of.items():
-            _bind_output(self._training_binding, output, self.gradients.views[name])
-        for name, view in self._updated_statistics.views.items():
-            _bind_output(self._training_binding, UPDATED + name, view)
-        _bind_output(self._training_binding, LOSS, self._loss)
+        self._training: tuple[onnxruntime.InferenceSession, onnxruntime.IOBinding] | None = None
 
     def step(self, inputs: torch.Tensor, targets: torch.Tensor, *, number: int) -> StepResult:
         self._seed_and_step[1] = number
         inputs, targets = self._moved(inputs), self._moved(targets)  # bound by address, so kept until the run is over
-        _bind_input(self._training_binding, self._input_name, inputs)
-        _bind_input(self._training_binding, TARGET, targets)
-        outputs = self._run(self._training, self._training_binding)
+        if self._training is None:
+            self._training = self._open_training(tuple(inputs.shape), tuple(targets.shape))
+        session, binding = self._training
+        bind_input(binding, self._input_name, inputs)
+        bind_input(binding, TARGET, targets)
+        outputs = self._run(session, binding)
         self.statistics.flat.copy_(self._updated_statistics.flat)
         return StepResult(self._loss.clone(), outputs)
 
     def predict(self, inputs: torch.Tensor) -> torch.Tensor:
         inputs = self._moved(inputs)
-        _bind_input(self._inference_binding, self._input_name, inputs)
+        bind_input(self._inference_binding, self._input_name, inputs)
         return self._run(self._inference, self._inference_binding)
+
+    def _open_training(
+        self, inputs: Sequence[int], targets: Sequence[int]
+    ) -> tuple[onnxruntime.InferenceSession, onnxruntime.IOBinding]:
+        """The training session with its kernels chosen for a batch of these shapes; all but the batch is bound."""
+        model, self.kernels = choose_kernels(
+            self._graph.model,
+            concrete_shapes(self._graph.forward, {self._input_name: inputs, TARGET: targets}),
+            self._kernel_options.choice,
+            low_precision=self._low_precision,
+            times=KernelTimes(self._kernel_options.times or user_cache_file(), environment(self._device)),
+            decided=self._kernel_options.decided,
+            device=self._device,
+        )
+        session = open_session(ir.to_proto(model).SerializeToString(), self._device)
+        binding = self._bind_weights(session)
+        for name, output in self._graph.gradient_of.items():
+            bind_output(binding, output, self.gradients.views[name])
+        for name, view in self._updated_statistics.views.items():
+            bind_output(binding, UPDATED + name, view)
+        bind_output(binding, LOSS, self._loss)
+        return session, binding
 
     def _moved(self, tensor: torch.Tensor) -> torch.Tensor:
         return tensor.to(self._device, non_blocking=True).contiguous()
@@ -81,7 +120,7 @@ class OrtEngine:
             SEED_AND_STEP: self._seed_and_step,
         }.items():
             if name in wanted:
-                _bind_input(binding, name, view)
+                bind_input(binding, name, view)
         return binding
 
     def _bind_outputs(self, binding: onnxruntime.IOBinding) -> None:
@@ -99,35 +138,13 @@ class OrtEngine:
 def ort_predictor(model: ir.Model, options: EngineOptions = DEFAULT_OPTIONS) -> Predict:
     """The model as a function, with its weights as they are: a plain inference session."""
     device = torch.device(options.device)
-    session = _session(ir.to_proto(model).SerializeToString(), device)
+    session = open_session(ir.to_proto(model).SerializeToString(), device)
     input_name = session.get_inputs()[0].name
 
     def predict(inputs: torch.Tensor) -> torch.Tensor:
         return torch.from_numpy(session.run(None, {input_name: inputs.numpy()})[0]).to(device)
 
     return predict
-
-
-def _session(model: bytes, device: torch.device) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    options.log_severity_level = FATAL_ONLY
-    # ONNX Runtime's idle threads would spin on the cores that torch's threads need inside ATen nodes.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    if device.type == "cuda":
-        load_cuda_libraries()
-    return onnxruntime.InferenceSession(model, options, providers=_providers(device))
-
-
-def _providers(device: torch.device) -> list[str | tuple[str, dict[str, str]]]:
-    """What executes the nodes, best first; on CUDA in torch's current stream, so that the two need not wait for each
-    other.
-    """
-    if device.type != "cuda":
-        return ["CPUExecutionProvider"]
-    stream = torch.cuda.current_stream(device).cuda_stream
-    cuda = {"device_id": str(device.index or 0), "user_compute_stream": str(stream)}
-    return [(CUDA_PROVIDER, cuda), "CPUExecutionProvider"]
 
 
 def _with_weights_as_inputs(graph: TrainableGraph) -> bytes:
@@ -137,18 +154,3 @@ def _with_weights_as_inputs(graph: TrainableGraph) -> bytes:
         model.graph.inputs.append(value)
     serialized: bytes = ir.to_proto(model).SerializeToString()
     return serialized
-
-
-def _bind_input(binding: onnxruntime.IOBinding, name: str, tensor: torch.Tensor) -> None:
-    assert tensor.is_contiguous()
-    binding.bind_input(name, *_place(tensor), NUMPY_TYPES[tensor.dtype], list(tensor.shape), tensor.data_ptr())
-
-
-def _bind_output(binding: onnxruntime.IOBinding, name: str, tensor: torch.Tensor) -> None:
-    assert tensor.is_contiguous()
-    binding.bind_output(name, *_place(tensor), NUMPY_TYPES[tensor.dtype], list(tensor.shape), tensor.data_ptr())
-
-
-def _place(tensor: torch.Tensor) -> tuple[str, int]:
-    """Kind and number of the device that the tensor is on."""
-    return tensor.device.type, tensor.device.index or 0

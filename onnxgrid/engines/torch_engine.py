@@ -41,6 +41,7 @@ class TorchEngine:
         self.parameters = FlatTensors.holding(graph.parameters, device)
         self.gradients = self.parameters.empty_like()
         self.statistics = FlatTensors.holding(graph.statistics, device)
+        self.kernels: Mapping[str, str] = {}
         self._leaves = {}
         for name, view in self.parameters.views.items():
             leaf = view.detach().requires_grad_()

@@ -35,8 +35,13 @@ PAIRWISE = {"Max": "Max", "Mean": "Add", "Min": "Min", "Sum": "Add"}
 """Ops of any number of inputs, of which ONNX Runtime has no gradient -> the op of two inputs that does the same."""
 
 
-def enter_training_mode(model: ir.Model, statistics: Collection[str]) -> None:
-    """Rewrite the graph in place for training; `statistics` names the running statistics that training updates."""
+def enter_training_mode(model: ir.Model, statistics: Collection[str], *, masks: bool = True) -> None:
+    """Rewrite the graph in place for training.
+
+    Args:
+        statistics: names the running statistics that training updates.
+        masks: false leaves Dropout nodes alone.
+    """
     for node in list(model.graph):
         if node.domain != "":
             continue
@@ -45,7 +50,7 @@ def enter_training_mode(model: ir.Model, statistics: Collection[str]) -> None:
                 _normalize_by_batch(model.graph, node)
             else:
                 _normalize_by_constants(model.graph, node)
-        elif node.op_type == "Dropout":
+        elif node.op_type == "Dropout" and masks:
             _multiply_by_mask(model.graph, node)
         elif node.op_type in PAIRWISE and len(node.inputs) > 1:
             _take_inputs_in_pairs(model.graph, node)

@@ -104,6 +104,7 @@ def save_checkpoint(
         },
         "optimizer": optimizer.state_dict(),
         "settings": json.dumps(settings),
+        "kernels": json.dumps(dict(engine.kernels)),
         **vars(state),
     }
     with replacing(onnx_path.with_suffix(".pt")) as temporary:
@@ -142,6 +143,8 @@ class Checkpoint:
     model: Mapping[str, torch.Tensor]
     optimizer: dict[str, Any]
     settings: dict[str, Any]
+    kernels: dict[str, str]
+    """`kernels` of the engine that trained."""
 
 
 class _NotWhole(Exception):
@@ -178,7 +181,8 @@ def _read(path: Path) -> Checkpoint:
     if missing:
         raise _NotWhole(f"it lacks {', '.join(sorted(missing))}")
     state = RunState(**{field.name: content[field.name] for field in fields(RunState) if field.name in content})
-    return Checkpoint(path, state, content["model"], content["optimizer"], json.loads(content["settings"]))
+    settings, kernels = json.loads(content["settings"]), json.loads(content.get("kernels", "{}"))
+    return Checkpoint(path, state, content["model"], content["optimizer"], settings, kernels)
 
 
 def restore_weights(checkpoint: Checkpoint, model: ir.Model) -> ir.Model:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from onnxgrid.config import read_config
-from onnxgrid.engines import create_engine, create_predictor
+from onnxgrid.engines import KernelChoice, create_engine, create_predictor
 from onnxgrid.engines.engine import Predict
 from onnxgrid.engines.options import EngineRequest
 from onnxgrid.engines.trainable_graph import TrainableGraph
@@ -45,6 +45,7 @@ def train(
     device: str = "auto",
     precision: str | None = None,
     compile: bool | None = None,
+    kernel_choice: KernelChoice | None = None,
     seed: int | None = None,
     num_epochs: int | None = None,
     resume: bool = False,
@@ -59,10 +60,12 @@ def train(
         config: the configuration's file.
         engine: "ort" or "torch"; by default "ort" where its training build is installed, else "torch".
         device: "cpu", "cuda", or "auto": CUDA where the engine can use it, else the CPU.
-        precision: "fp32", or "bf16" for convolutions and matrix products in bfloat16 (torch engine); by default that of
+        precision: "fp32", or "bf16" for convolutions and matrix products in bfloat16; by default that of
             the run that is resumed, else "fp32".
         compile: whether torch.compile turns the steps into machine code of their own (torch engine); by default as in
             the run that is resumed.
+        kernel_choice: how the ort engine chooses its kernels; by default what is fastest, and when a run is resumed
+            what it had chosen before.
         seed: of initial weights, data order and dropout; by default 0 for the weights and `data.seed` for the others.
         num_epochs: in place of the configuration's.
         resume: go on from the newest whole checkpoint in `checkpoints.save`; from the beginning if there is none.
@@ -78,7 +81,7 @@ def train(
     settings = read_config(Path(config), overrides)
     if num_epochs is not None:
         settings = settings.model_copy(update={"num_epochs": num_epochs})
-    request = EngineRequest(engine, device, precision, compile)
+    request = EngineRequest(engine, device, precision, compile, kernel_choice)
     run = open_run(settings, request, seed, resume=resume, strict=strict, log=RunLog(log))
     with ExitStack() as stack:
         files = None
@@ -101,7 +104,9 @@ class _Training:
         self._samples, self._loss, self._settings = run.training, run.loss, run.settings.optimizer
         self._epochs, self._state = run.settings.num_epochs, run.state
         graph = TrainableGraph.from_model(run.model, run.place)
-        self._engine = create_engine(run.state.engine, graph, run.loss, seed=run.state.seed, options=run.state.options)
+        self._engine = create_engine(
+            run.state.engine, graph, run.loss, seed=run.state.seed, options=run.state.options, kernels=run.kernels
+        )
         self._optimizer = create_optimizer(self._settings, self._engine.parameters, self._engine.gradients)
         self._saved = None
         if run.checkpoint is not None:

@@ -12,7 +12,7 @@ import onnx_ir as ir
 import onnxgrid
 from onnxgrid.config import CheckpointsConfig, InputPath, RunConfig
 from onnxgrid.data import Batch, Dataset, Split, TargetKind, batch_count, batches, open_dataset
-from onnxgrid.engines import default_engine
+from onnxgrid.engines import KernelOptions, default_engine
 from onnxgrid.engines.devices import choose_device, device_name
 from onnxgrid.engines.options import EngineRequest
 from onnxgrid.errors import ConfigError
@@ -67,6 +67,7 @@ class Run:
     checkpoint: Checkpoint | None
     """What the run goes on from."""
     state: RunState
+    kernels: KernelOptions
 
 
 def open_run(
@@ -106,7 +107,8 @@ def open_run(
             require_fit(model, network.place, sample_set.dataset, sample_set.path.given, loss)
     if loss is not None:
         warn_of_ending(model, loss)
-    return Run(settings, log, model, network.place, loss, training, test, checkpoint, state)
+    kernels = _kernels(checkpoint, request, state)
+    return Run(settings, log, model, network.place, loss, training, test, checkpoint, state, kernels)
 
 
 def _require_folder(checkpoints: CheckpointsConfig) -> None:
@@ -189,6 +191,18 @@ def _warn_of_other_numbers(begun: RunState, resumed: RunState) -> None:
             with_or_without[begun.compile],
             with_or_without[resumed.compile],
         )
+
+
+def _kernels(checkpoint: Checkpoint | None, request: EngineRequest, state: RunState) -> KernelOptions:
+    """Those of the checkpoint, unless the user asks for others."""
+    begun = None if checkpoint is None else checkpoint.state
+    if request.kernel_choice is not None:
+        if begun is not None:
+            logger.warning("kernels are chosen anew (--kernel-choice): the run's numbers may differ in the last digits")
+        return KernelOptions(request.kernel_choice)
+    if checkpoint is None or begun is None or begun.options != state.options:
+        return KernelOptions()
+    return KernelOptions(decided=checkpoint.kernels)
 
 
 def _compare_settings(checkpoint: Checkpoint, settings: RunConfig) -> None:

@@ -5,7 +5,9 @@ run_in_torch            torch_nodes.py: nodes whose attributes ONNX Runtime's gr
 make_padding_explicit   padding.py: asymmetric padding becomes Pad and Slice nodes
 attach_loss             build.py: the loss as nodes
 build_gradients         build.py: ONNX Runtime's own gradient builder
-apply_gradient_rules    rules.py: gradients that ONNX Runtime lacks, and those that ATen computes faster
+apply_gradient_rules    rules.py: gradients that ONNX Runtime lacks
+
+Then, when the shapes of a batch are known, choose_kernels (onnxgrid.engines.kernel_choice) and a session.
 """
 
 from onnxgrid.engines.gradients.build import LOSS, TARGET, TrainingGraph, build_training_graph

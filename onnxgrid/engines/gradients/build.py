@@ -41,7 +41,9 @@ class TrainingGraph:
     random. Outputs: `LOSS`, the network's output, updated statistics, and the gradients.
     """
 
-    model: onnx.ModelProto
+    model: ir.Model
+    forward: ir.Model
+    """Its forward part alone, in standard ops and dropout masks, before ONNX Runtime's builder saw it."""
     gradient_of: Mapping[str, str]
     """{parameter: the output that holds its gradient}."""
 
@@ -68,7 +70,7 @@ def build_training_graph(graph: TrainableGraph, loss: Loss) -> TrainingGraph:
             fix="Train it with --engine torch.",
         ) from error
     apply_gradient_rules(built)
-    return TrainingGraph(ir.to_proto(built), {name: f"{name}_grad" for name in graph.parameters})
+    return TrainingGraph(built, model, {name: f"{name}_grad" for name in graph.parameters})
 
 
 def attach_loss(model: ir.Model, loss: Loss) -> None:
@@ -97,7 +99,11 @@ def build_gradients(model: ir.Model, parameters: set[str]) -> ir.Model:
     optimized = _pybind_state.get_optimized_model(serialized, parameters, options)
     builder = _pybind_state.GradientGraphBuilder(optimized, {LOSS}, parameters, LOSS, options)
     builder.build()
-    return ir.from_proto(onnx.load_from_string(builder.get_model()))
+    built = ir.from_proto(onnx.load_from_string(builder.get_model()))
+    for node in built.graph:
+        if node.op_type == "MaxPool":  # the builder adds the positions of the maxima, without a type
+            node.outputs[1].type = ir.TensorType(ir.DataType.INT64)
+    return built
 
 
 def _initializers_to_inputs(graph: ir.Graph, names: list[str]) -> None:

@@ -1,23 +1,22 @@
 """Pass: gradient rules, one function per op. A rule sees the forward node and the node that ONNX Runtime's builder left
-as its gradient, and gives the nodes that stand there instead.
+as its gradient, and gives the node that stands there instead, or None to leave it.
 
 The builder names every gradient node `<forward node>_Grad/...`. What `placeholders` left is filled in here, where both
 nodes are in one graph.
 """
 
-import json
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 import onnx_ir as ir
 
+from onnxgrid.engines.aten_node import aten_node, replace_nodes
 from onnxgrid.engines.gradients.placeholders import PLACEHOLDERS
 from onnxgrid.engines.gradients.torch_nodes import is_torch_node, torch_arguments, torch_node_floats
 from onnxgrid.engines.training_mode import ATEN_DOMAIN
 
 __all__ = ["GRADIENT_RULES", "apply_gradient_rules"]
 
-Rule = Callable[[ir.Node, ir.Node], ir.Node]
+Rule = Callable[[ir.Node, ir.Node], ir.Node | None]
 
 GRADIENT_RULES: dict[str, Rule] = {}
 """{op type of the node that the builder left: rule}.
@@ -41,36 +40,16 @@ def gradient_rule(*keys: str) -> Callable[[Rule], Rule]:
 
 
 @gradient_rule("ConvGrad", "ConvTransposeGrad")
-def convolution(forward: ir.Node, gradient: ir.Node) -> ir.Node:
-    """ATen's convolution_backward: faster than ConvGrad in 2D and several times in 3D; ConvTransposeGrad has no CPU
-    kernel at all.
+def convolution(forward: ir.Node, gradient: ir.Node) -> ir.Node | None:
+    """torch's autograd where the padding depends on the input's size; other convolutions' gradients have kernels to
+    choose from.
     """
-    weight = gradient.inputs[2]
-    assert weight is not None
-    assert weight.shape is not None
-    rank = len(weight.shape) - 2
     attributes = gradient.attributes
+    if not attributes.get_string("auto_pad", "NOTSET").startswith("SAME") and "output_shape" not in attributes:
+        return None
     outputs = [output for output in gradient.outputs if output.name]
-    wanted = [bool(output.name) for output in gradient.outputs] + [False] * (3 - len(gradient.outputs))
-    if attributes.get_string("auto_pad", "NOTSET").startswith("SAME") or "output_shape" in attributes:
-        # The amounts depend on the input's size, and ATen's kernel pads both ends alike.
-        return _vjp(forward, gradient.inputs[:1], [i for i, want in enumerate(wanted) if want], outputs, gradient.name)
-    arguments = {
-        "stride": list(attributes.get_ints("strides", [1] * rank)),
-        "padding": list(attributes.get_ints("pads", [0] * 2 * rank))[:rank],
-        "dilation": list(attributes.get_ints("dilations", [1] * rank)),
-        "transposed": gradient.op_type == "ConvTransposeGrad",
-        "output_padding": list(attributes.get_ints("output_padding", [0] * rank)),
-        "groups": attributes.get_int("group", 1),
-        "wanted": wanted,
-    }
-    return _aten("conv_backward", gradient.inputs, arguments, outputs, gradient.name)
-
-
-@gradient_rule("ReluGrad")
-def relu(forward: ir.Node, gradient: ir.Node) -> ir.Node:
-    """ATen's kernel, which is the faster one on a CPU."""
-    return _aten("relu_backward", gradient.inputs, {}, gradient.outputs, gradient.name)
+    wanted = [i for i, output in enumerate(gradient.outputs) if output.name]
+    return _vjp(forward, gradient.inputs[:1], wanted, outputs, gradient.name)
 
 
 @gradient_rule("placeholder")
@@ -104,11 +83,23 @@ def apply_gradient_rules(model: ir.Model) -> int:
         if rule is None or not gradient_name or not forward_name:
             continue
         new = rule(forward_nodes[forward_name], node)
-        _take_place(model.graph, node, new)
-        replaced += 1
+        if new is not None:
+            replace_nodes(model.graph, [node], [new])
+            replaced += 1
+    _read_outputs_of_relu(model.graph, forward_nodes)
     model.graph.opset_imports.setdefault(ATEN_DOMAIN, 1)
     model.graph.opset_imports.setdefault(MICROSOFT_DOMAIN, 1)
     return replaced
+
+
+def _read_outputs_of_relu(graph: ir.Graph, forward_nodes: Mapping[str | None, ir.Node]) -> None:
+    """Let each Relu's gradient read its output: where several nodes read the Relu, the builder keeps its input alive
+    instead, and the Relu from being one with the node before it.
+    """
+    for node in graph:
+        if node.op_type == "ReluGrad":
+            name, _, _ = (node.name or "").rpartition("_Grad/")
+            node.replace_input_with(1, forward_nodes[name].outputs[0])
 
 
 def _vjp(
@@ -126,33 +117,4 @@ def _vjp(
     used = [i for i, value in enumerate(forward.outputs) if value.uses() or value.is_graph_output()]
     arguments = {**torch_arguments(forward), "outputs": used[: len(dys)], "differentiable": list(differentiable)}
     present = [value for value in forward.inputs if value is not None]
-    return _aten("vjp", [*dys, *present], arguments, outputs, name)
-
-
-def _aten(
-    operator: str,
-    inputs: Sequence[ir.Value | None],
-    arguments: dict[str, Any],
-    outputs: Sequence[ir.Value],
-    name: str | None,
-) -> ir.Node:
-    node = ir.node(
-        "ATen",
-        inputs,
-        {"operator": operator, "overload_name": json.dumps(arguments)},
-        domain=ATEN_DOMAIN,
-        name=name,
-        num_outputs=len(outputs),
-    )
-    for new, old in zip(node.outputs, outputs, strict=True):
-        new.name, new.shape, new.type = old.name, old.shape, old.type or ir.TensorType(ir.DataType.FLOAT)
-    return node
-
-
-def _take_place(graph: ir.Graph, old: ir.Node, new: ir.Node) -> None:
-    by_name = {output.name: output for output in new.outputs}
-    graph.insert_before(old, new)
-    for output in old.outputs:
-        if output.name in by_name:
-            output.replace_all_uses_with(by_name[output.name], replace_graph_outputs=True)
-    graph.remove(old, safe=True)
+    return aten_node("vjp", [*dys, *present], arguments, outputs, name)

@@ -61,6 +61,7 @@ def torch_arguments(node: ir.Node) -> dict[str, Any]:
     """
     if is_torch_node(node):
         arguments: dict[str, Any] = json.loads(node.attributes["overload_name"].as_string())
+        del arguments["used"]
         return arguments
     return {
         "op_type": node.op_type,
@@ -76,10 +77,13 @@ def aten_key(node: ir.Node) -> str:
 
 
 def _replace(graph: ir.Graph, node: ir.Node) -> None:
+    # The builder keeps one gradient for each overload name as long as the process lives, and it depends on the outputs
+    # that are used.
+    used = [i for i, value in enumerate(node.outputs) if value.uses() or value.is_graph_output()]
     new = ir.node(
         "ATen",
         [value for value in node.inputs if value is not None],
-        {"operator": OPERATOR, "overload_name": json.dumps(torch_arguments(node))},
+        {"operator": OPERATOR, "overload_name": json.dumps({**torch_arguments(node), "used": used})},
         domain=ATEN_DOMAIN,
         name=node.name,
         num_outputs=len(node.outputs),

@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 
 import onnxgrid
 from onnxgrid.cli.main import cli
+from onnxgrid.engines import KernelChoice
 
 Run = Callable[..., Result]
 
@@ -47,6 +48,7 @@ DEFAULTS = {
     "device": "auto",
     "precision": None,
     "compile": None,
+    "kernel_choice": None,
     "seed": None,
     "num_epochs": None,
     "resume": False,
@@ -60,6 +62,7 @@ COMMAND_LINES: dict[str, tuple[list[str], dict[str, Any]]] = {
     "--config F": (["--config", "run.json"], {}),
     "--config=F": (["--config=run.json"], {}),
     "--config= F": (["--config=", "run.json"], {}),
+    "--kernel-choice": (["run.json", "--kernel-choice", "native"], {"kernel_choice": KernelChoice.NATIVE}),
     "-c F": (["-c", "run.json"], {}),
     "--app": (["--app=dnn", "--config=run.json"], {}),
     "--app= dnn": (["--app=", "DNN", "--config=", "run.json"], {}),

@@ -88,11 +88,6 @@ OPTIONS_REFUSED = {
         EngineOptions(precision="fp8"),
         "precision: there is no precision 'fp8'\n  Use one of: fp32, bf16.",
     ),
-    "bf16 in ONNX Runtime": (
-        "ort",
-        EngineOptions(precision="bf16"),
-        "precision: the ort engine does not compute in bf16\n  Use --engine torch, or --precision fp32.",
-    ),
     "compiling ONNX Runtime": (
         "ort",
         EngineOptions(compile=True),

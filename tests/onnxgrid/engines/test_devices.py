@@ -19,7 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from onnxgrid.data.batches import Batch
-from onnxgrid.engines import cuda_libraries, devices, ort_engine
+from onnxgrid.engines import cuda_libraries, devices, ort_session
 from onnxgrid.engines.devices import choose_device, device_name
 from onnxgrid.engines.options import EngineOptions
 from onnxgrid.engines.torch_engine import TorchEngine
@@ -159,11 +159,11 @@ def test_the_libraries_are_loaded_by_path_in_the_order_they_need(gpu: Gpu, monke
 
 def test_onnx_runtime_runs_in_the_stream_of_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: SimpleNamespace(cuda_stream=4711))
-    assert ort_engine._providers(torch.device("cuda:1")) == [
+    assert ort_session.providers(torch.device("cuda:1")) == [
         ("CUDAExecutionProvider", {"device_id": "1", "user_compute_stream": "4711"}),
         "CPUExecutionProvider",
     ]
-    assert ort_engine._providers(torch.device("cpu")) == ["CPUExecutionProvider"]
+    assert ort_session.providers(torch.device("cpu")) == ["CPUExecutionProvider"]
 
 
 NETWORKS = {name: body for name, body in BODIES.items() if "Dropout" not in body}

@@ -14,6 +14,7 @@ import torch
 import converters
 import onnxgrid
 from converters.weights import read_weights
+from onnxgrid.engines import KernelChoice
 from onnxgrid.errors import ConfigError, TransplantError, WorkFailed
 from onnxgrid.training.result import TrainingResult
 
@@ -234,13 +235,10 @@ def test_a_checkpoint_from_before_there_were_precisions_goes_on_in_fp32() -> Non
     assert torch.load("ck/model_checkpoint_2.pt", weights_only=True)["precision"] == "fp32"
 
 
-def test_bf16_does_not_go_on_in_the_ort_engine() -> None:
+def test_bf16_goes_on_in_the_ort_engine() -> None:
     run(num_epochs=1, options={"precision": "bf16"})
-    with pytest.raises(ConfigError) as caught:
-        run("ort", num_epochs=2, options={"resume": True})
-    assert str(caught.value) == (
-        "precision: the ort engine does not compute in bf16\n  Use --engine torch, or --precision fp32."
-    )
+    assert run("ort", num_epochs=2, options={"resume": True}).epochs[0].test_loss is not None
+    assert torch.load("ck/model_checkpoint_2.pt", weights_only=True)["precision"] == "bf16"
 
 
 def test_what_a_kill_left_behind_the_last_checkpoint_is_done_again() -> None:
@@ -298,6 +296,32 @@ def test_resuming_with_another_engine_warns(caplog: pytest.LogCaptureFixture) ->
     assert result.engine == "ort"
     assert caplog.messages == [
         "the run was begun with the torch engine; with ort its numbers differ in the last digits"
+    ]
+
+
+def test_a_resumed_run_goes_on_with_its_kernels(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    native = {"kernel_choice": KernelChoice.NATIVE}
+    whole = run("ort", options=native)
+    parts = {"outfile": "parts/run.txt", "checkpoints": {"save": "parts"}}
+    begun = run("ort", num_epochs=2, options=native, **parts)
+    monkeypatch.setenv("XDG_CACHE_HOME", "elsewhere")  # nothing that was measured is there
+    resumed = run("ort", options={"resume": True}, **parts)
+    assert losses(begun) + losses(resumed) == losses(whole)
+    assert not Path("elsewhere").exists()
+    kernels = json.loads(torch.load("parts/model_checkpoint_4.pt", weights_only=True)["kernels"])
+    assert {key.partition(" ")[0]: name for key, name in kernels.items()} == {
+        "BatchNormalization": "native",
+        "BatchNormalizationGrad": "native",
+        "Conv": "native",
+        "ConvGrad": "native",
+        "MaxPool": "native",
+    }
+    assert not caplog.messages
+    run("ort", num_epochs=5, options={"resume": True, "kernel_choice": KernelChoice.ATEN}, **parts)
+    assert caplog.messages == [
+        "kernels are chosen anew (--kernel-choice): the run's numbers may differ in the last digits"
     ]
 
 
