@@ -20,6 +20,7 @@ from onnxgrid.errors import UserError, WorkFailed
 __all__ = ["COMMANDS", "Cli", "cli", "main"]
 
 COMMANDS = {
+    "artifacts": "Write ONNX Runtime's artifacts for training on a device.",
     "convert": "Convert a Keras-style network JSON to ONNX, or back.",
     "inspect": "Show what a model or weight file holds.",
     "train": "Train the network that a run configuration describes.",
