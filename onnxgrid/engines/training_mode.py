@@ -107,7 +107,8 @@ def _normalize_by_constants(graph: ir.Graph, node: ir.Node) -> None:
     made = {}
     for what, array in (("scale", scale), ("shift", shift)):
         made[what] = ir.Value(
-            name=f"{node.name}/{what}", const_value=ir.tensor(array.reshape(per_channel), name=f"{node.name}/{what}")
+            name=f"{node.name}/frozen_{what}",
+            const_value=ir.tensor(array.reshape(per_channel), name=f"{node.name}/frozen_{what}"),
         )
         graph.register_initializer(made[what])
     multiply = ir.node("Mul", [x, made["scale"]], name=f"{node.name}/multiply")
