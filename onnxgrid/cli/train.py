@@ -53,6 +53,14 @@ class _TrainCommand(click.Command):
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Seed of initial weights and data order.")
 @click.option("--num-epochs", type=click.IntRange(1, 2**31 - 1), help="Instead of the configuration's num_epochs.")
 @click.option("--resume", is_flag=True, help="Go on from the newest whole checkpoint of this run.")
+@click.option(
+    "--accumulate",
+    type=click.IntRange(1, 2**31 - 1),
+    default=1,
+    show_default=True,
+    metavar="K",
+    help="Take a step for every K batches: the gradients of a K times larger batch in the memory of one.",
+)
 @click.option("--strict", is_flag=True, help="A checkpoint that does not match the network exactly is an error.")
 @click.option(
     "--set",
@@ -71,6 +79,7 @@ def command(
     num_epochs: int | None,
     resume: bool,
     strict: bool,
+    accumulate: int,
     overrides: tuple[str, ...],
     timestamps: bool,
     as_json: bool,
@@ -101,6 +110,7 @@ def command(
             num_epochs=num_epochs,
             resume=resume,
             strict=strict,
+            accumulate=accumulate,
             overrides=overrides,
             log=_log(progress, to_stderr=as_json, timestamps=timestamps),
             progress=progress,

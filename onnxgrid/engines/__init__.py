@@ -33,11 +33,12 @@ def default_engine() -> str:
     return "torch"
 
 
-def create_engine(name: str, graph: "TrainableGraph", loss: "Loss", *, seed: int) -> "Engine":
+def create_engine(name: str, graph: "TrainableGraph", loss: "Loss", *, seed: int, processes: int = 1) -> "Engine":
     """The engine of this name for a network and a loss.
 
     Args:
         seed: of everything random in a step (dropout masks).
+        processes: how many take each step together, this one among them: batch statistics are those of all.
 
     Raises:
         WorkFailed: if the engine's library is not installed.
@@ -47,11 +48,11 @@ def create_engine(name: str, graph: "TrainableGraph", loss: "Loss", *, seed: int
     if name == "torch":
         from onnxgrid.engines.torch_engine import TorchEngine
 
-        return TorchEngine(graph, loss, seed=seed)
+        return TorchEngine(graph, loss, seed=seed, processes=processes)
     _require_ort()
     from onnxgrid.engines.ort_engine import OrtEngine
 
-    return OrtEngine(graph, loss, seed=seed)
+    return OrtEngine(graph, loss, seed=seed, processes=processes)
 
 
 def create_predictor(name: str, model: "ir.Model", place: str) -> "Predict":

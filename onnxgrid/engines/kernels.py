@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from onnxgrid.engines.synchronized_norm import batch_norm, batch_norm_backward
 from onnxgrid.engines.torch_ops import bind_attributes
 
 __all__ = ["KERNELS"]
@@ -25,21 +26,36 @@ def kernel(function: Kernel) -> Kernel:
     return function
 
 
+for _function in (batch_norm, batch_norm_backward):
+    kernel(_function)
+
+
 @kernel
 def dropout_mask(
     x: torch.Tensor, seed_and_step: torch.Tensor, *, rate: float, name: str, shared_axes: Sequence[int] = ()
 ) -> tuple[torch.Tensor, ...]:
-    """A mask for x: 0 with probability `rate`, else 1 / (1 - rate); a function of seed, step and node name alone.
+    """A mask for x: 0 with probability `rate`, else 1 / (1 - rate).
+
+    A function of seed, step, node name and the samples' place in the step alone: processes that share a step draw the
+    masks that one would draw.
 
     Args:
+        seed_and_step: as `onnxgrid.engines.training_mode.SEED_AND_STEP`.
         shared_axes: axes along which it is the same: of size 1 in the mask.
     """
+    seed, step, first, batch, rows, _ = seed_and_step.tolist()
     sizes = [1 if axis in shared_axes else size for axis, size in enumerate(x.shape)]
     if rate >= 1:
         return (torch.zeros(sizes, device=x.device),)
-    key = hashlib.blake2b(f"{seed_and_step.tolist()} {name}".encode(), digest_size=7).digest()
+    key = hashlib.blake2b(f"{[seed, step]} {name}".encode(), digest_size=7).digest()
     generator = torch.Generator(device=x.device).manual_seed(int.from_bytes(key, "little"))
+    is_part = rows != batch and 0 not in shared_axes
+    if is_part:  # the masks of the whole step are drawn, in whichever of its parts
+        each = sizes[0] // batch  # rows of x that a sample makes: several, where an axis went into the first
+        sizes[0] = rows * each
     mask = torch.empty(sizes, device=x.device).bernoulli_(1 - rate, generator=generator)
+    if is_part:
+        mask = mask[first * each : (first + batch) * each].clone()
     return (mask.div_(1 - rate),)
 
 

@@ -7,8 +7,8 @@ import torch
 from torch.utils.dlpack import from_dlpack
 
 from onnxgrid.engines import aten_bridge
-from onnxgrid.engines.engine import FlatTensors, Predict, StepResult
-from onnxgrid.engines.gradients import LOSS, TARGET, build_training_graph
+from onnxgrid.engines.engine import WHOLE, FlatTensors, Part, Predict, StepResult
+from onnxgrid.engines.gradients import LOSS, SHARE, TARGET, build_training_graph
 from onnxgrid.engines.trainable_graph import TrainableGraph
 from onnxgrid.engines.training_mode import SEED_AND_STEP, UPDATED
 from onnxgrid.losses import Loss
@@ -29,17 +29,18 @@ class OrtEngine:
 
     name = "ort"
 
-    def __init__(self, graph: TrainableGraph, loss: Loss, *, seed: int) -> None:
+    def __init__(self, graph: TrainableGraph, loss: Loss, *, seed: int, processes: int = 1) -> None:
         cpu = torch.device("cpu")
         self.parameters = FlatTensors.holding(graph.parameters, cpu)
         self.gradients = self.parameters.empty_like()
         self.statistics = FlatTensors.holding(graph.statistics, cpu)
         self._updated_statistics = self.statistics.empty_like()
-        self._seed_and_step = torch.tensor([seed, 0])
+        self._seed_and_step = torch.tensor([seed, 0, 0, 0, 0, 1])
+        self._share = torch.ones(())
         self._loss = torch.zeros(())
         self._input_name, self._output_name = graph.input_name, graph.output_name
         aten_bridge.install()
-        training = build_training_graph(graph, loss)
+        training = build_training_graph(graph, loss, synchronized=processes > 1)
         self._training = _session(training.model.SerializeToString())
         self._inference = _session(_with_weights_as_inputs(graph))
         self._training_binding = self._bind_weights(self._training)
@@ -50,8 +51,9 @@ class OrtEngine:
             _bind_output(self._training_binding, UPDATED + name, view)
         _bind_output(self._training_binding, LOSS, self._loss)
 
-    def step(self, inputs: torch.Tensor, targets: torch.Tensor, *, number: int) -> StepResult:
-        self._seed_and_step[1] = number
+    def step(self, inputs: torch.Tensor, targets: torch.Tensor, *, number: int, part: Part = WHOLE) -> StepResult:
+        self._seed_and_step[1:] = torch.tensor(part.position(number, len(inputs)))
+        self._share.fill_(part.share)
         inputs, targets = inputs.contiguous(), targets.contiguous()  # bound by address, so kept until the run is over
         _bind_input(self._training_binding, self._input_name, inputs)
         _bind_input(self._training_binding, TARGET, targets)
@@ -72,6 +74,7 @@ class OrtEngine:
             **self.parameters.views,
             **self.statistics.views,
             SEED_AND_STEP: self._seed_and_step,
+            SHARE: self._share,
         }.items():
             if name in wanted:
                 _bind_input(binding, name, view)

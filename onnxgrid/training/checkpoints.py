@@ -6,6 +6,7 @@ number goes, the epoch is listed, the `.onnx` and then the `.pt` appear; so a li
 complete in fact.
 """
 
+import hashlib
 import json
 import logging
 import pickle
@@ -25,7 +26,16 @@ from converters.weights.onnx import initializer_weights, write_initializers
 from onnxgrid.engines.engine import Engine
 from onnxgrid.errors import ConfigError, WorkFailed
 
-__all__ = ["Checkpoint", "RunState", "newest_checkpoint", "restore_optimizer", "restore_weights", "save_checkpoint"]
+__all__ = [
+    "Checkpoint",
+    "RunState",
+    "checkpoint_path",
+    "newest_checkpoint",
+    "restore_optimizer",
+    "restore_weights",
+    "save_checkpoint",
+    "weight_sums",
+]
 
 FORMAT, VERSION = "onnxgrid-checkpoint", 1
 
@@ -81,7 +91,7 @@ def save_checkpoint(
             fix="Lower optimizer.learning_rate, and go on from the last checkpoint with --resume.",
         )
     trained = write_initializers(model, {**engine.parameters.arrays(), **engine.statistics.arrays()})
-    onnx_path = folder / f"model_checkpoint_{state.epoch}.onnx"
+    onnx_path = checkpoint_path(folder, state.epoch)
     for old in (onnx_path.with_suffix(".pt"), onnx_path):
         old.unlink(missing_ok=True)
     _list_epoch(folder, state, first_of_run=first_of_run)
@@ -100,6 +110,20 @@ def save_checkpoint(
     with replacing(onnx_path.with_suffix(".pt")) as temporary:
         torch.save(content, temporary)
     return onnx_path
+
+
+def checkpoint_path(folder: Path, epoch: int) -> Path:
+    """The `.onnx` file of a checkpoint."""
+    return folder / f"model_checkpoint_{epoch}.onnx"
+
+
+def weight_sums(engine: Engine) -> dict[str, str]:
+    """Checksums by which processes find out whether their weights are the same, bit for bit."""
+    tensors = {"the checksum of the weights": engine.parameters, "the checksum of the statistics": engine.statistics}
+    return {
+        what: hashlib.blake2b(tensor.flat.cpu().numpy().tobytes(), digest_size=8).hexdigest()
+        for what, tensor in tensors.items()
+    }
 
 
 def _list_epoch(folder: Path, state: RunState, *, first_of_run: bool) -> None:
@@ -145,7 +169,7 @@ def newest_checkpoint(folder: Path) -> Checkpoint | None:
     An older pair is taken, with a warning, where a newer one is damaged.
     """
     for epoch in reversed(_listed_epochs(folder)):
-        path = folder / f"model_checkpoint_{epoch}.pt"
+        path = checkpoint_path(folder, epoch).with_suffix(".pt")
         if not path.exists() or not path.with_suffix(".onnx").exists():
             continue
         try:

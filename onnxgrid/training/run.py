@@ -1,5 +1,6 @@
 """One run, from its configuration to its result."""
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -12,11 +13,13 @@ from onnxgrid.engines import create_engine, create_predictor
 from onnxgrid.engines.engine import Predict
 from onnxgrid.engines.trainable_graph import TrainableGraph
 from onnxgrid.optimizers import create_optimizer
+from onnxgrid.processes import find_launch, joined
 from onnxgrid.schedules import learning_rate
-from onnxgrid.training.checkpoints import restore_optimizer, save_checkpoint
+from onnxgrid.training.checkpoints import checkpoint_path, restore_optimizer, save_checkpoint, weight_sums
 from onnxgrid.training.log import RunLog
 from onnxgrid.training.loop import Evaluation, TrainedBatch, evaluate, train_epoch
 from onnxgrid.training.metrics import metric_of
+from onnxgrid.training.options import RunOptions
 from onnxgrid.training.result import EpochResult, TrainingResult
 from onnxgrid.training.result_files import ResultFiles
 from onnxgrid.training.settings import run_settings
@@ -45,11 +48,14 @@ def train(
     num_epochs: int | None = None,
     resume: bool = False,
     strict: bool = False,
+    accumulate: int = 1,
     overrides: Sequence[str] = (),
     log: Callable[[str], None] = _no_log,
     progress: Progress | None = None,
 ) -> TrainingResult:
     """Train, or only evaluate, as a run configuration says.
+
+    Under torchrun, mpirun or srun the processes train together; log, files and progress are those of the first of them.
 
     Args:
         config: the configuration's file.
@@ -58,6 +64,7 @@ def train(
         num_epochs: in place of the configuration's.
         resume: go on from the newest whole checkpoint in `checkpoints.save`; from the beginning if there is none.
         strict: what `checkpoints.load` cannot carry over is an error.
+        accumulate: how many batches make a step: of `data.batch_size` each, computed one after the other.
         overrides: `KEY=VALUE` each, replacing values of the configuration.
         log: receives each line of the run's log.
         progress: is told of epochs and batches.
@@ -69,11 +76,17 @@ def train(
     settings = read_config(Path(config), overrides)
     if num_epochs is not None:
         settings = settings.model_copy(update={"num_epochs": num_epochs})
-    run = open_run(settings, engine, seed, resume=resume, strict=strict, log=RunLog(log))
+    options = RunOptions(engine=engine, seed=seed, resume=resume, strict=strict, accumulate=accumulate)
+    with joined(find_launch(os.environ)) as processes:
+        run_log = RunLog(log if processes.leads else _no_log, processes=processes.size)
+        return _run(open_run(settings, options, processes, run_log), progress if processes.leads else None)
+
+
+def _run(run: Run, progress: Progress | None) -> TrainingResult:
     with ExitStack() as stack:
         files = None
-        if settings.outfile is not None:
-            files = stack.enter_context(ResultFiles(settings.outfile, keep_epochs=run.state.epoch))
+        if run.settings.outfile is not None and run.processes.leads:
+            files = stack.enter_context(ResultFiles(run.settings.outfile, keep_epochs=run.state.epoch))
         result = _evaluate_only(run, files) if run.training is None else _Training(run, files, progress).run_epochs()
     run.log.done()
     return result
@@ -91,12 +104,15 @@ class _Training:
         self._samples, self._loss, self._settings = run.training, run.loss, run.settings.optimizer
         self._epochs, self._state = run.settings.num_epochs, run.state
         graph = TrainableGraph.from_model(run.model, run.place)
-        self._engine = create_engine(run.state.engine, graph, run.loss, seed=run.state.seed)
+        self._engine = create_engine(
+            run.state.engine, graph, run.loss, seed=run.state.seed, processes=run.processes.size
+        )
         self._optimizer = create_optimizer(self._settings, self._engine.parameters, self._engine.gradients)
         self._saved = None
         if run.checkpoint is not None:
             restore_optimizer(run.checkpoint, self._optimizer)
             self._saved = run.checkpoint.path.with_suffix(".onnx")
+        self._require_same_run()
         self._began = time.perf_counter() - run.state.seconds
 
     def run_epochs(self) -> TrainingResult:
@@ -112,18 +128,21 @@ class _Training:
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         if self._progress is not None:
-            self._progress.epoch_started(epoch, self._epochs, self._samples.batch_count)
+            self._progress.epoch_started(epoch, self._epochs, self._samples.step_count)
         batches = self._samples.batches(run.model, self._loss, epoch=epoch, seed=state.seed, shuffle=True)
         train_loss = train_epoch(
             self._engine,
+            self._loss,
             self._optimizer,
             batches,
             first_step=state.step,
             on_batch=lambda batch: self._batch_done(epoch, batch),
+            processes=run.processes,
+            accumulated=run.options.accumulate,
         )
         run.log.rule()
         evaluation = _evaluate(run, epoch, self._engine.predict)
-        step = state.step + self._samples.batch_count
+        step = state.step + self._samples.step_count
         self._state = replace(state, epoch=epoch, step=step, seconds=self._seconds())
         if self._files is not None:
             self._files.evaluated(epoch, self._state.seconds, evaluation)
@@ -134,7 +153,7 @@ class _Training:
         return EpochResult(epoch, self._state.seconds, train_loss, evaluation.loss, evaluation.accuracy)
 
     def _batch_done(self, epoch: int, batch: TrainedBatch) -> None:
-        self._run.log.trained(epoch, self._epochs, self._samples.batch_count, batch)
+        self._run.log.trained(epoch, self._epochs, self._samples.step_count, batch)
         if self._files is not None:
             self._files.trained(epoch, self._seconds(), batch)
         if self._progress is not None:
@@ -142,16 +161,34 @@ class _Training:
 
     def _save_if_due(self) -> None:
         checkpoints, epoch = self._run.settings.checkpoints, self._state.epoch
-        if checkpoints.save is not None and (epoch % checkpoints.interval == 0 or epoch == self._epochs):
-            self._saved = save_checkpoint(
+        if checkpoints.save is None or (epoch % checkpoints.interval and epoch != self._epochs):
+            return
+        self._run.processes.require_same(weight_sums(self._engine), when=f"After epoch {epoch}")
+        if self._run.processes.leads:
+            save_checkpoint(
                 checkpoints.save,
                 self._state,
                 self._run.model,
                 self._engine,
                 self._optimizer,
-                settings=run_settings(self._run.settings),
+                settings=run_settings(self._run.settings, self._run.options.accumulate),
                 first_of_run=self._saved is None,
             )
+        self._saved = checkpoint_path(checkpoints.save, epoch)
+
+    def _require_same_run(self) -> None:
+        """Nothing, if all processes are about to do the same."""
+        run, state = self._run, self._run.state
+        facts = {
+            "the epoch to go on from": state.epoch,
+            "the engine": state.engine,
+            "the number of epochs": self._epochs,
+            "the run's settings": run_settings(run.settings, run.options.accumulate),
+            "the number of training samples": len(self._samples.dataset),
+            "the number of test samples": None if run.test is None else len(run.test.dataset),
+            **weight_sums(self._engine),
+        }
+        run.processes.require_same(facts, when="At the start")
 
     def _rate_after(self, finished_epochs: int) -> float:
         return learning_rate(self._settings.learning_rate, self._settings.lr_scheduler, finished_epochs)
@@ -181,7 +218,8 @@ def _evaluate(run: Run, epoch: int, predict: Predict) -> Evaluation:
         loss,
         None if loss is None else metric_of(loss),
         samples.batches(run.model, loss, epoch=epoch, seed=0, shuffle=False),
-        on_batch=lambda batch: run.log.evaluated(epoch, epochs, samples.batch_count, batch),
+        on_batch=lambda batch: run.log.evaluated(epoch, epochs, samples.step_count, batch),
+        processes=run.processes,
     )
     run.log.rule()
     return evaluation

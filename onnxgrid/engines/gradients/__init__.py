@@ -7,6 +7,6 @@ build_gradients         build.py: ONNX Runtime's own gradient builder
 apply_gradient_rules    rules.py: gradients that ONNX Runtime lacks, and those that ATen computes faster
 """
 
-from onnxgrid.engines.gradients.build import LOSS, TARGET, TrainingGraph, build_training_graph
+from onnxgrid.engines.gradients.build import LOSS, SHARE, TARGET, TrainingGraph, build_training_graph
 
-__all__ = ["LOSS", "TARGET", "TrainingGraph", "build_training_graph"]
+__all__ = ["LOSS", "SHARE", "TARGET", "TrainingGraph", "build_training_graph"]

@@ -16,7 +16,7 @@ from onnxruntime.capi import _pybind_state
 
 from onnxgrid.engines.training_mode import ATEN_DOMAIN
 
-__all__ = ["GRADIENT_RULES", "apply_gradient_rules", "register_placeholders", "stop_gradients_at_masks"]
+__all__ = ["GRADIENT_RULES", "apply_gradient_rules", "define_aten_gradients", "register_placeholders"]
 
 Rule = Callable[[ir.Node, ir.Node], ir.Node]
 
@@ -103,6 +103,14 @@ def relu(forward: ir.Node, gradient: ir.Node) -> ir.Node:
     return _aten("relu_backward", gradient.inputs, {}, gradient.outputs, gradient.name)
 
 
+@gradient_rule("batch_norm_backward")
+def batch_normalization(forward: ir.Node, gradient: ir.Node) -> ir.Node:
+    """The synchronized one's own kernel. It gives all three gradients, also where the builder wants fewer."""
+    for number, output in enumerate(gradient.outputs):
+        output.name = output.name or f"{gradient.name}/unused_{number}"
+    return _aten("batch_norm_backward", gradient.inputs, {}, gradient.outputs, gradient.name)
+
+
 @gradient_rule("placeholder")
 def torch_gradient(forward: ir.Node, gradient: ir.Node) -> ir.Node:
     """torch's autograd over the forward op's torch function."""
@@ -119,31 +127,41 @@ def torch_gradient(forward: ir.Node, gradient: ir.Node) -> ir.Node:
 def register_placeholders() -> None:
     """Tell ONNX Runtime's builder, once in a process, that the ops in `PLACEHOLDERS` have gradients."""
     for op_type, inputs in PLACEHOLDERS.items():
-        node = _pybind_state.GradientNodeDefinition()
-        node.op_type, node.domain = "ATen", ATEN_DOMAIN
-        node.inputs, node.outputs = ["GO(0)", "I(0)"], [f"GI({i})" for i in inputs]
-        operator = _pybind_state.GradientNodeAttributeDefinition()
-        operator.name, operator.value_json, operator.dtype, operator.is_tensor = (
-            "operator",
-            '"placeholder"',
-            "string",
-            False,
-        )
-        node.attributes = [operator]
-        _pybind_state.register_gradient_definition(f"::{op_type}", [node])
+        _register_gradient(f"::{op_type}", "placeholder", ["GO(0)", "I(0)"], [f"GI({i})" for i in inputs])
         if op_type in NO_GRADIENT:
             _pybind_state.register_custom_stop_gradient_edges(f"::{op_type}", NO_GRADIENT[op_type])
 
 
-def stop_gradients_at_masks(model: ir.Model) -> None:
-    """Tell ONNX Runtime's builder that the forward graph's ATen nodes, its dropout masks, pass no gradient on."""
+def _register_gradient(key: str, operator: str, inputs: list[str], outputs: list[str]) -> None:
+    """Make an ATen node with this operator the gradient of the op that the key names."""
+    node = _pybind_state.GradientNodeDefinition()
+    node.op_type, node.domain, node.inputs, node.outputs = "ATen", ATEN_DOMAIN, inputs, outputs
+    attribute = _pybind_state.GradientNodeAttributeDefinition()
+    attribute.name, attribute.value_json, attribute.dtype, attribute.is_tensor = (
+        "operator",
+        json.dumps(operator),
+        "string",
+        False,
+    )
+    node.attributes = [attribute]
+    _pybind_state.register_gradient_definition(key, [node])
+
+
+def define_aten_gradients(model: ir.Model) -> None:
+    """Tell ONNX Runtime's builder the gradients of the forward graph's ATen nodes: synchronized batch normalizations
+    have one, of three inputs; dropout masks pass none on.
+    """
     for node in model.graph:
-        if node.domain == ATEN_DOMAIN:
-            operator, overload = (node.attributes[name].as_string() for name in ("operator", "overload_name"))
-            everything = set(range(len(node.inputs)))
-            _pybind_state.register_custom_stop_gradient_edges(
-                f"{ATEN_DOMAIN}::ATen::{operator}::{overload}", everything
-            )
+        if node.domain != ATEN_DOMAIN:
+            continue
+        operator, overload = (node.attributes[name].as_string() for name in ("operator", "overload_name"))
+        key, differentiable = f"{ATEN_DOMAIN}::ATen::{operator}::{overload}", set[int]()
+        if operator == "batch_norm":
+            differentiable = {0, 1, 2}
+            inputs, outputs = ["GO(0)", "I(0)", "I(1)", "O(3)", "O(4)", "I(5)"], ["GI(0)", "GI(1)", "GI(2)"]
+            _register_gradient(key, "batch_norm_backward", inputs, outputs)
+        stopped = set(range(len(node.inputs))) - differentiable
+        _pybind_state.register_custom_stop_gradient_edges(key, stopped)
 
 
 def apply_gradient_rules(model: ir.Model) -> int:

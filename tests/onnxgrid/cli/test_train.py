@@ -48,6 +48,7 @@ DEFAULTS = {
     "num_epochs": None,
     "resume": False,
     "strict": False,
+    "accumulate": 1,
     "overrides": (),
     "progress": None,
 }

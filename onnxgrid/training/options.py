@@ -1,0 +1,20 @@
+"""What a caller asks of a run besides its configuration."""
+
+from dataclasses import dataclass
+
+__all__ = ["RunOptions"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """The options of `onnxgrid.train` that say how a run is carried out; explained there."""
+
+    engine: str | None = None
+    seed: int | None = None
+    resume: bool = False
+    strict: bool = False
+    accumulate: int = 1
+    shard_optimizer: bool = False
+    elastic: bool = False
+    detect_anomaly: bool = False
+    profile: bool = False
