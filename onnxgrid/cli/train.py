@@ -61,6 +61,9 @@ class _TrainCommand(click.Command):
     metavar="K",
     help="Take a step for every K batches: the gradients of a K times larger batch in the memory of one.",
 )
+@click.option(
+    "--elastic", is_flag=True, help="When torchrun starts the processes again, go on from the newest checkpoint."
+)
 @click.option("--strict", is_flag=True, help="A checkpoint that does not match the network exactly is an error.")
 @click.option(
     "--set",
@@ -80,6 +83,7 @@ def command(
     resume: bool,
     strict: bool,
     accumulate: int,
+    elastic: bool,
     overrides: tuple[str, ...],
     timestamps: bool,
     as_json: bool,
@@ -111,6 +115,7 @@ def command(
             resume=resume,
             strict=strict,
             accumulate=accumulate,
+            elastic=elastic,
             overrides=overrides,
             log=_log(progress, to_stderr=as_json, timestamps=timestamps),
             progress=progress,

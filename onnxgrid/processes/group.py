@@ -102,7 +102,7 @@ def joined(launch: Launch | None) -> Iterator[Processes]:
     Raises:
         WorkFailed: if the processes do not find each other.
     """
-    if launch is None:
+    if launch is None or launch.size == 1:
         yield ALONE
         return
     # torch.optim imports it later; it would then keep the group, whose threads would outlive the program.
@@ -119,7 +119,9 @@ def joined(launch: Launch | None) -> Iterator[Processes]:
     _take_share_of_machine(launch)
     rank, size = launch.rank, launch.size
     try:
-        store = PrefixStore(f"run {next(_runs)}", _store(launch.address, launch.port, rank, size))
+        # torchrun keeps its store when it starts the processes again: without their number, stale addresses are found.
+        keys = f"start {launch.restarts or 0} run {next(_runs)}"
+        store = PrefixStore(keys, _store(launch.address, launch.port, rank, size))
         torch.distributed.init_process_group(_backend(), store=store, rank=rank, world_size=size, timeout=PATIENCE)
     except RuntimeError as error:
         raise WorkFailed(

@@ -71,7 +71,7 @@ SLURM = _Launcher(
 
 
 def find_launch(environment: Mapping[str, str]) -> Launch | None:
-    """This process's place among others; None if it was started alone.
+    """This process's place among those that a launcher has started; None without a launcher.
 
     Raises:
         ConfigError: if the variables are incomplete, or do not say where the first process listens.
@@ -80,8 +80,6 @@ def find_launch(environment: Mapping[str, str]) -> Launch | None:
     if launcher is None or (launcher is SLURM and "SLURM_STEP_ID" not in environment):
         return None
     rank, size = _number(environment, launcher.rank), _number(environment, launcher.size)
-    if size == 1:
-        return None
     if not 0 <= rank < size:
         raise ConfigError(
             f"is {rank}, and {launcher.size} is {size}",

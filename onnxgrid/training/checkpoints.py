@@ -30,6 +30,7 @@ __all__ = [
     "Checkpoint",
     "RunState",
     "checkpoint_path",
+    "forget_checkpoints",
     "newest_checkpoint",
     "restore_optimizer",
     "restore_weights",
@@ -126,10 +127,20 @@ def weight_sums(engine: Engine) -> dict[str, str]:
     }
 
 
+def forget_checkpoints(folder: Path) -> None:
+    """Make what lies in the folder that of an earlier run: `newest_checkpoint` does not find it any more."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_index(folder, [])
+
+
 def _list_epoch(folder: Path, state: RunState, *, first_of_run: bool) -> None:
     epochs = [] if first_of_run else [epoch for epoch in _listed_epochs(folder) if epoch < state.epoch]
+    _write_index(folder, [*epochs, state.epoch])
+
+
+def _write_index(folder: Path, epochs: list[int]) -> None:
     with replacing(folder / INDEX) as temporary:
-        temporary.write_text(json.dumps({"epochs": [*epochs, state.epoch]}) + "\n")
+        temporary.write_text(json.dumps({"epochs": epochs}) + "\n")
 
 
 def _listed_epochs(folder: Path) -> list[int]:

@@ -14,7 +14,5 @@ class RunOptions:
     resume: bool = False
     strict: bool = False
     accumulate: int = 1
-    shard_optimizer: bool = False
-    elastic: bool = False
-    detect_anomaly: bool = False
-    profile: bool = False
+    restarts: int | None = None
+    """How often an elastic run has been started anew; None for a run that is not elastic."""

@@ -23,7 +23,7 @@ from onnxgrid.training.options import RunOptions
 from onnxgrid.training.result import EpochResult, TrainingResult
 from onnxgrid.training.result_files import ResultFiles
 from onnxgrid.training.settings import run_settings
-from onnxgrid.training.setup import Run, open_run
+from onnxgrid.training.setup import Run, open_run, restarts_of
 
 __all__ = ["Progress", "train"]
 
@@ -49,6 +49,7 @@ def train(
     resume: bool = False,
     strict: bool = False,
     accumulate: int = 1,
+    elastic: bool = False,
     overrides: Sequence[str] = (),
     log: Callable[[str], None] = _no_log,
     progress: Progress | None = None,
@@ -65,6 +66,7 @@ def train(
         resume: go on from the newest whole checkpoint in `checkpoints.save`; from the beginning if there is none.
         strict: what `checkpoints.load` cannot carry over is an error.
         accumulate: how many batches make a step: of `data.batch_size` each, computed one after the other.
+        elastic: when torchrun starts the processes again, go on from the newest checkpoint of the run.
         overrides: `KEY=VALUE` each, replacing values of the configuration.
         log: receives each line of the run's log.
         progress: is told of epochs and batches.
@@ -76,8 +78,16 @@ def train(
     settings = read_config(Path(config), overrides)
     if num_epochs is not None:
         settings = settings.model_copy(update={"num_epochs": num_epochs})
-    options = RunOptions(engine=engine, seed=seed, resume=resume, strict=strict, accumulate=accumulate)
-    with joined(find_launch(os.environ)) as processes:
+    launch = find_launch(os.environ)
+    options = RunOptions(
+        engine=engine,
+        seed=seed,
+        resume=resume,
+        strict=strict,
+        accumulate=accumulate,
+        restarts=restarts_of(launch) if elastic else None,
+    )
+    with joined(launch) as processes:
         run_log = RunLog(log if processes.leads else _no_log, processes=processes.size)
         return _run(open_run(settings, options, processes, run_log), progress if processes.leads else None)
 

@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import onnx_ir as ir
@@ -17,15 +18,15 @@ from onnxgrid.engines import default_engine
 from onnxgrid.errors import ConfigError
 from onnxgrid.inspection import summarize_model
 from onnxgrid.losses import Loss, loss_for
-from onnxgrid.processes import Processes
-from onnxgrid.training.checkpoints import Checkpoint, RunState, newest_checkpoint, restore_weights
+from onnxgrid.processes import Launch, Processes
+from onnxgrid.training.checkpoints import Checkpoint, RunState, forget_checkpoints, newest_checkpoint, restore_weights
 from onnxgrid.training.fit import require_fit, warn_of_ending, with_targets_checked
 from onnxgrid.training.log import RunLog
 from onnxgrid.training.network import load_weights, open_network
 from onnxgrid.training.options import RunOptions
 from onnxgrid.training.settings import differences, run_settings
 
-__all__ = ["Run", "SampleSet", "open_run"]
+__all__ = ["Run", "SampleSet", "open_run", "restarts_of"]
 
 logger = logging.getLogger(__name__)
 
@@ -79,8 +80,11 @@ def open_run(settings: RunConfig, options: RunOptions, processes: Processes, log
     """
     if processes.leads:
         _require_folder(settings.checkpoints)
-    seed, resume = options.seed, options.resume
-    checkpoint = _to_resume(settings.checkpoints) if resume else None
+    seed, resume = options.seed, options.resume or bool(options.restarts)
+    folder = _folder_to_resume(settings.checkpoints, options)
+    checkpoint = newest_checkpoint(folder) if resume and folder is not None else None
+    if processes.leads and not resume and options.restarts is not None and folder is not None:
+        forget_checkpoints(folder)
     state = _first_state(settings, options) if checkpoint is None else _resumed_state(checkpoint, settings, options)
     log.start(onnxgrid.__version__, "CPU")
     network = open_network(settings.layers, seed=0 if seed is None else seed)
@@ -120,14 +124,31 @@ def _require_folder(checkpoints: CheckpointsConfig) -> None:
         )
 
 
-def _to_resume(checkpoints: CheckpointsConfig) -> Checkpoint | None:
-    if checkpoints.save is None:
+def restarts_of(launch: Launch | None) -> int:
+    """How often torchrun has started this process anew.
+
+    Raises:
+        ConfigError: if it was not torchrun that started it.
+    """
+    if launch is None or launch.restarts is None:
         raise ConfigError(
-            "is missing, and --resume needs the folder that holds the checkpoints",
+            "needs torchrun, which starts the processes again when one has failed",
+            place="--elastic",
+            fix="Run: torchrun --nproc-per-node N --max-restarts R -m onnxgrid train CONFIG --elastic",
+        )
+    return launch.restarts
+
+
+def _folder_to_resume(checkpoints: CheckpointsConfig, options: RunOptions) -> Path | None:
+    """The folder of checkpoints, which some options need."""
+    needing = "--resume" if options.resume else "--elastic" if options.restarts is not None else None
+    if checkpoints.save is None and needing is not None:
+        raise ConfigError(
+            f"is missing, and {needing} needs the folder that holds the checkpoints",
             place="checkpoints.save",
             fix="Set checkpoints.save to that folder.",
         )
-    return newest_checkpoint(checkpoints.save)
+    return checkpoints.save
 
 
 def _first_state(settings: RunConfig, options: RunOptions) -> RunState:

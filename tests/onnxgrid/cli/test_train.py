@@ -49,6 +49,7 @@ DEFAULTS = {
     "resume": False,
     "strict": False,
     "accumulate": 1,
+    "elastic": False,
     "overrides": (),
     "progress": None,
 }
