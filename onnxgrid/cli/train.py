@@ -61,6 +61,7 @@ class _TrainCommand(click.Command):
     metavar="K",
     help="Take a step for every K batches: the gradients of a K times larger batch in the memory of one.",
 )
+@click.option("--shard-optimizer", is_flag=True, help="Divide the optimizer's state among the processes.")
 @click.option(
     "--elastic", is_flag=True, help="When torchrun starts the processes again, go on from the newest checkpoint."
 )
@@ -83,6 +84,7 @@ def command(
     resume: bool,
     strict: bool,
     accumulate: int,
+    shard_optimizer: bool,
     elastic: bool,
     overrides: tuple[str, ...],
     timestamps: bool,
@@ -115,6 +117,7 @@ def command(
             resume=resume,
             strict=strict,
             accumulate=accumulate,
+            shard_optimizer=shard_optimizer,
             elastic=elastic,
             overrides=overrides,
             log=_log(progress, to_stderr=as_json, timestamps=timestamps),

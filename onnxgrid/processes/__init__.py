@@ -9,7 +9,7 @@ Needs torch only once there is more than one process. Data parallel: every proce
 of each batch.
 """
 
-from onnxgrid.processes.group import ALONE, Processes, joined, sum_over_processes
+from onnxgrid.processes.group import ALONE, Processes, connection_watched, joined, sum_over_processes
 from onnxgrid.processes.launch import Launch, find_launch
 
-__all__ = ["ALONE", "Launch", "Processes", "find_launch", "joined", "sum_over_processes"]
+__all__ = ["ALONE", "Launch", "Processes", "connection_watched", "find_launch", "joined", "sum_over_processes"]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import torch
     from torch._C._distributed_c10d import Store
 
-__all__ = ["ALONE", "Processes", "joined", "sum_over_processes"]
+__all__ = ["ALONE", "Processes", "connection_watched", "joined", "sum_over_processes"]
 
 PATIENCE = timedelta(minutes=10)
 """How long a process waits for the others, at the beginning and in each exchange, before the run has failed. Writing a
@@ -59,7 +59,7 @@ class Processes:
         import torch.distributed
 
         texts: list[str] = [""] * self.size
-        with _connection_watched():
+        with connection_watched():
             torch.distributed.all_gather_object(texts, text)
         return texts
 
@@ -88,7 +88,7 @@ def sum_over_processes(tensor: "torch.Tensor") -> None:
     """As `Processes.sum`, for code that runs only where there are several."""
     import torch.distributed
 
-    with _connection_watched():
+    with connection_watched():
         torch.distributed.all_reduce(tensor)
 
 
@@ -150,7 +150,12 @@ def _store(address: str, port: int, rank: int, size: int) -> "Store":
 
 
 @contextmanager
-def _connection_watched() -> Iterator[None]:
+def connection_watched() -> Iterator[None]:
+    """Around an exchange.
+
+    Raises:
+        LostConnection: in place of the exchange's own error.
+    """
     try:
         yield
     except RuntimeError as error:  # torch.distributed's own errors are RuntimeErrors too

@@ -236,7 +236,7 @@ def restore_optimizer(checkpoint: Checkpoint, optimizer: torch.optim.Optimizer) 
     """
     try:
         saved = checkpoint.optimizer["state"].get(0, {})
-        size = optimizer.param_groups[0]["params"][0].numel()
+        size = sum(part.numel() for part in optimizer.param_groups[0]["params"])
         if any(isinstance(value, torch.Tensor) and value.dim() and value.numel() != size for value in saved.values()):
             raise ValueError("its state has another size")
         optimizer.load_state_dict(checkpoint.optimizer)

@@ -14,5 +14,6 @@ class RunOptions:
     resume: bool = False
     strict: bool = False
     accumulate: int = 1
+    shard_optimizer: bool = False
     restarts: int | None = None
     """How often an elastic run has been started anew; None for a run that is not elastic."""

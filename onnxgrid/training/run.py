@@ -8,9 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
+import torch
+
 from onnxgrid.config import read_config
+from onnxgrid.config.optimizer import OptimizerConfig
 from onnxgrid.engines import create_engine, create_predictor
-from onnxgrid.engines.engine import Predict
+from onnxgrid.engines.engine import Engine, Predict
 from onnxgrid.engines.trainable_graph import TrainableGraph
 from onnxgrid.optimizers import create_optimizer
 from onnxgrid.processes import find_launch, joined
@@ -50,6 +53,7 @@ def train(
     strict: bool = False,
     accumulate: int = 1,
     elastic: bool = False,
+    shard_optimizer: bool = False,
     overrides: Sequence[str] = (),
     log: Callable[[str], None] = _no_log,
     progress: Progress | None = None,
@@ -66,6 +70,7 @@ def train(
         resume: go on from the newest whole checkpoint in `checkpoints.save`; from the beginning if there is none.
         strict: what `checkpoints.load` cannot carry over is an error.
         accumulate: how many batches make a step: of `data.batch_size` each, computed one after the other.
+        shard_optimizer: divide the optimizer's state among the processes.
         elastic: when torchrun starts the processes again, go on from the newest checkpoint of the run.
         overrides: `KEY=VALUE` each, replacing values of the configuration.
         log: receives each line of the run's log.
@@ -85,6 +90,7 @@ def train(
         resume=resume,
         strict=strict,
         accumulate=accumulate,
+        shard_optimizer=shard_optimizer,
         restarts=restarts_of(launch) if elastic else None,
     )
     with joined(launch) as processes:
@@ -117,7 +123,7 @@ class _Training:
         self._engine = create_engine(
             run.state.engine, graph, run.loss, seed=run.state.seed, processes=run.processes.size
         )
-        self._optimizer = create_optimizer(self._settings, self._engine.parameters, self._engine.gradients)
+        self._optimizer = _optimizer(run, self._settings, self._engine)
         self._saved = None
         if run.checkpoint is not None:
             restore_optimizer(run.checkpoint, self._optimizer)
@@ -170,18 +176,23 @@ class _Training:
             self._progress.batch_done(batch.index + 1, batch.loss)
 
     def _save_if_due(self) -> None:
-        checkpoints, epoch = self._run.settings.checkpoints, self._state.epoch
+        run, checkpoints, epoch = self._run, self._run.settings.checkpoints, self._state.epoch
         if checkpoints.save is None or (epoch % checkpoints.interval and epoch != self._epochs):
             return
-        self._run.processes.require_same(weight_sums(self._engine), when=f"After epoch {epoch}")
-        if self._run.processes.leads:
+        run.processes.require_same(weight_sums(self._engine), when=f"After epoch {epoch}")
+        if _shards_optimizer(run):
+            from onnxgrid.training.sharded_optimizer import ShardedOptimizer
+
+            assert isinstance(self._optimizer, ShardedOptimizer)
+            self._optimizer.gather()
+        if run.processes.leads:
             save_checkpoint(
                 checkpoints.save,
                 self._state,
-                self._run.model,
+                run.model,
                 self._engine,
                 self._optimizer,
-                settings=run_settings(self._run.settings, self._run.options.accumulate),
+                settings=run_settings(run.settings, run.options.accumulate),
                 first_of_run=self._saved is None,
             )
         self._saved = checkpoint_path(checkpoints.save, epoch)
@@ -205,6 +216,18 @@ class _Training:
 
     def _seconds(self) -> float:
         return time.perf_counter() - self._began
+
+
+def _optimizer(run: Run, settings: OptimizerConfig, engine: Engine) -> torch.optim.Optimizer:
+    if not _shards_optimizer(run):
+        return create_optimizer(settings, engine.parameters, engine.gradients)
+    from onnxgrid.training.sharded_optimizer import ShardedOptimizer  # a second's worth of imports
+
+    return ShardedOptimizer(settings, engine.parameters, engine.gradients, run.processes)
+
+
+def _shards_optimizer(run: Run) -> bool:
+    return run.options.shard_optimizer and run.processes.size > 1
 
 
 def _evaluate_only(run: Run, files: ResultFiles | None) -> TrainingResult:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from converters.weights import read_weights
 from tests.onnxgrid.processes.training_cases import (
@@ -66,3 +67,19 @@ def test_several_processes_train_as_one(results: dict[int, dict[Key, Json]], cas
     weights = {name: weight.read() for name, weight in read_weights(Path(several["checkpoint"])).items()}
     for name, weight in read_weights(Path(one["checkpoint"])).items():
         np.testing.assert_allclose(weights[name], weight.read(), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_checkpoint_of_a_sharded_optimizer_is_that_of_a_whole_one(
+    results: dict[int, dict[Key, Json]], engine: str, size: int
+) -> None:
+    states = []
+    for result in (results[size], results[1]):
+        path = Path(result["a sharded optimizer, resumed", engine]["checkpoint"]).with_suffix(".pt")
+        states.append(torch.load(path, weights_only=True)["optimizer"])
+    ours, theirs = states
+    assert ours["param_groups"] == theirs["param_groups"]
+    assert ours["state"].keys() == theirs["state"].keys() == {0}
+    for name in ("step", "exp_avg", "exp_avg_sq"):
+        torch.testing.assert_close(ours["state"][0][name], theirs["state"][0][name], rtol=1e-3, atol=1e-6)

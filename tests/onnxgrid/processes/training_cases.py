@@ -68,6 +68,7 @@ CASES: dict[str, tuple[str, Json, Json]] = {  # the fact under test -> network, 
         {"data": {"target_path": "train/m", "test_target_path": "test/m"}, "optimizer": ADAM},
         {},
     ),
+    "a sharded optimizer, resumed": ("full", {"optimizer": ADAM}, {"shard_optimizer": True, "pieces": [2, 3]}),
     "accumulated gradients": ("full", {"loss": WEIGHTED, "data": {"batch_size": 3}}, {"accumulate": 3}),
 }
 
@@ -131,10 +132,18 @@ class Losses:
 
 
 def carry_out(config: Path, engine: str, options: Json, log: Callable[[str], None] = lambda line: None) -> Json:
-    """Train, and give what can be compared: the loss of each step, and the result."""
-    losses = Losses()
-    result = onnxgrid.train(config, engine=engine, progress=losses, log=log, **options)
-    return {"losses": losses.kept, **result.to_json()}
+    """Train, and give what can be compared: the loss of each step, and the result.
+
+    The option "pieces" lists the epochs at which the run ends, to be resumed.
+    """
+    losses, epochs = Losses(), []
+    options = dict(options)
+    for number, end in enumerate(options.pop("pieces", [3])):
+        result = onnxgrid.train(
+            config, engine=engine, progress=losses, log=log, num_epochs=end, resume=number > 0, **options
+        ).to_json()
+        epochs += result["epochs"]
+    return {**result, "losses": losses.kept, "epochs": epochs}
 
 
 def carry_out_all(configs: list[tuple[Path, str, Json]], result: Path) -> None:
