@@ -61,6 +61,7 @@ class _TrainCommand(click.Command):
     metavar="K",
     help="Take a step for every K batches: the gradients of a K times larger batch in the memory of one.",
 )
+@click.option("--detect-anomaly", is_flag=True, help="Name the node and layer, if a loss or a gradient is not finite.")
 @click.option("--shard-optimizer", is_flag=True, help="Divide the optimizer's state among the processes.")
 @click.option(
     "--elastic", is_flag=True, help="When torchrun starts the processes again, go on from the newest checkpoint."
@@ -86,6 +87,7 @@ def command(
     accumulate: int,
     shard_optimizer: bool,
     elastic: bool,
+    detect_anomaly: bool,
     overrides: tuple[str, ...],
     timestamps: bool,
     as_json: bool,
@@ -119,6 +121,7 @@ def command(
             accumulate=accumulate,
             shard_optimizer=shard_optimizer,
             elastic=elastic,
+            detect_anomaly=detect_anomaly,
             overrides=overrides,
             log=_log(progress, to_stderr=as_json, timestamps=timestamps),
             progress=progress,

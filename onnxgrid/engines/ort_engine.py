@@ -13,7 +13,7 @@ from onnxgrid.engines.trainable_graph import TrainableGraph
 from onnxgrid.engines.training_mode import SEED_AND_STEP, UPDATED
 from onnxgrid.losses import Loss
 
-__all__ = ["OrtEngine", "ort_predictor"]
+__all__ = ["OrtEngine", "create_session", "ort_predictor"]
 
 FATAL_ONLY = 4
 """ONNX Runtime's severity level: its errors come as exceptions, and need not be printed as well."""
@@ -41,8 +41,8 @@ class OrtEngine:
         self._input_name, self._output_name = graph.input_name, graph.output_name
         aten_bridge.install()
         training = build_training_graph(graph, loss, synchronized=processes > 1)
-        self._training = _session(training.model.SerializeToString())
-        self._inference = _session(_with_weights_as_inputs(graph))
+        self._training = create_session(training.model.SerializeToString())
+        self._inference = create_session(_with_weights_as_inputs(graph))
         self._training_binding = self._bind_weights(self._training)
         self._inference_binding = self._bind_weights(self._inference)
         for name, output in training.gradient_of.items():
@@ -90,7 +90,7 @@ class OrtEngine:
 
 def ort_predictor(model: ir.Model) -> Predict:
     """The model as a function, with its weights as they are: a plain inference session."""
-    session = _session(ir.to_proto(model).SerializeToString())
+    session = create_session(ir.to_proto(model).SerializeToString())
     input_name = session.get_inputs()[0].name
 
     def predict(inputs: torch.Tensor) -> torch.Tensor:
@@ -99,7 +99,8 @@ def ort_predictor(model: ir.Model) -> Predict:
     return predict
 
 
-def _session(model: bytes) -> onnxruntime.InferenceSession:
+def create_session(model: bytes) -> onnxruntime.InferenceSession:
+    """A session for a serialized model, with as many threads as torch."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = FATAL_ONLY

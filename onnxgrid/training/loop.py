@@ -6,7 +6,7 @@ Nothing else happens here.
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -66,12 +66,14 @@ def train_epoch(
     on_batch: Callable[[TrainedBatch], None],
     processes: Processes = ALONE,
     accumulated: int = 1,
+    diagnose: Callable[[Sequence[Batch], int], str] | None = None,
 ) -> float:
     """One pass over the batches; return the mean loss over the samples.
 
     Args:
         first_step: number of steps done in the run before this epoch.
         accumulated: how many of the batches make a step.
+        diagnose: what to say about a step, given its batches and number, whose loss or gradient is not finite.
 
     Raises:
         WorkFailed: as soon as a loss or a gradient is not finite; the weights of that step are not updated.
@@ -83,10 +85,11 @@ def train_epoch(
         arrived = time.perf_counter()
         step = take_step(engine, loss, parts, processes, number=first_step + index)
         if not math.isfinite(step.loss):
-            raise _not_finite("loss", step.loss, index, first_step)
+            raise _not_finite("loss", step.loss, index, first_step, diagnose and diagnose(parts, first_step + index))
         gradient_norm = torch.linalg.vector_norm(engine.gradients.flat).item()
         if not math.isfinite(gradient_norm):
-            raise _not_finite("gradient norm", gradient_norm, index, first_step)
+            diagnosis = diagnose and diagnose(parts, first_step + index)
+            raise _not_finite("gradient norm", gradient_norm, index, first_step, diagnosis)
         optimizer.step()
         done = time.perf_counter()
         data_seconds, exchange_seconds = data_seconds + arrived - began, exchange_seconds + step.exchange_seconds
@@ -99,10 +102,12 @@ def train_epoch(
     return total / samples
 
 
-def _not_finite(what: str, value: float, index: int, first_step: int) -> WorkFailed:
+def _not_finite(what: str, value: float, index: int, first_step: int, diagnosis: str | None) -> WorkFailed:
+    fix = "Lower optimizer.learning_rate, or look for NaN, unscaled or all ignored values in the data"
     return WorkFailed(
-        f"The {what} is {value} in batch {index + 1} (step {first_step + index + 1} of the run).",
-        fix="Lower optimizer.learning_rate, or look for NaN, unscaled or all ignored values in the data.",
+        f"The {what} is {value} in batch {index + 1} (step {first_step + index + 1} of the run)."
+        + (f"\n  {diagnosis}" if diagnosis else ""),
+        fix=f"{fix}." if diagnosis else f"{fix}; --detect-anomaly names the layer.",
     )
 
 

@@ -15,5 +15,6 @@ class RunOptions:
     strict: bool = False
     accumulate: int = 1
     shard_optimizer: bool = False
+    detect_anomaly: bool = False
     restarts: int | None = None
     """How often an elastic run has been started anew; None for a run that is not elastic."""

@@ -12,12 +12,15 @@ import torch
 
 from onnxgrid.config import read_config
 from onnxgrid.config.optimizer import OptimizerConfig
+from onnxgrid.data import Batch
 from onnxgrid.engines import create_engine, create_predictor
 from onnxgrid.engines.engine import Engine, Predict
+from onnxgrid.engines.tracing import create_tracer
 from onnxgrid.engines.trainable_graph import TrainableGraph
 from onnxgrid.optimizers import create_optimizer
 from onnxgrid.processes import find_launch, joined
 from onnxgrid.schedules import learning_rate
+from onnxgrid.training.anomaly import first_anomaly
 from onnxgrid.training.checkpoints import checkpoint_path, restore_optimizer, save_checkpoint, weight_sums
 from onnxgrid.training.log import RunLog
 from onnxgrid.training.loop import Evaluation, TrainedBatch, evaluate, train_epoch
@@ -54,6 +57,7 @@ def train(
     accumulate: int = 1,
     elastic: bool = False,
     shard_optimizer: bool = False,
+    detect_anomaly: bool = False,
     overrides: Sequence[str] = (),
     log: Callable[[str], None] = _no_log,
     progress: Progress | None = None,
@@ -71,6 +75,7 @@ def train(
         strict: what `checkpoints.load` cannot carry over is an error.
         accumulate: how many batches make a step: of `data.batch_size` each, computed one after the other.
         shard_optimizer: divide the optimizer's state among the processes.
+        detect_anomaly: name the node and layer, if a loss or a gradient is not finite.
         elastic: when torchrun starts the processes again, go on from the newest checkpoint of the run.
         overrides: `KEY=VALUE` each, replacing values of the configuration.
         log: receives each line of the run's log.
@@ -91,6 +96,7 @@ def train(
         strict=strict,
         accumulate=accumulate,
         shard_optimizer=shard_optimizer,
+        detect_anomaly=detect_anomaly,
         restarts=restarts_of(launch) if elastic else None,
     )
     with joined(launch) as processes:
@@ -119,9 +125,9 @@ class _Training:
         self._run, self._files, self._progress = run, files, progress
         self._samples, self._loss, self._settings = run.training, run.loss, run.settings.optimizer
         self._epochs, self._state = run.settings.num_epochs, run.state
-        graph = TrainableGraph.from_model(run.model, run.place)
+        self._graph = TrainableGraph.from_model(run.model, run.place)
         self._engine = create_engine(
-            run.state.engine, graph, run.loss, seed=run.state.seed, processes=run.processes.size
+            run.state.engine, self._graph, run.loss, seed=run.state.seed, processes=run.processes.size
         )
         self._optimizer = _optimizer(run, self._settings, self._engine)
         self._saved = None
@@ -155,6 +161,7 @@ class _Training:
             on_batch=lambda batch: self._batch_done(epoch, batch),
             processes=run.processes,
             accumulated=run.options.accumulate,
+            diagnose=self._diagnose if run.options.detect_anomaly else None,
         )
         run.log.rule()
         evaluation = _evaluate(run, epoch, self._engine.predict)
@@ -167,6 +174,11 @@ class _Training:
             run.log.write(f"Learning rate adjusted to {self._rate_after(epoch):g}")
         self._save_if_due()
         return EpochResult(epoch, self._state.seconds, train_loss, evaluation.loss, evaluation.accuracy)
+
+    def _diagnose(self, batches: Sequence[Batch], number: int) -> str:
+        run = self._run
+        tracer = create_tracer(self._engine, self._graph, self._loss, seed=run.state.seed, processes=run.processes.size)
+        return first_anomaly(tracer, self._engine, self._loss, batches, run.processes, number=number)
 
     def _batch_done(self, epoch: int, batch: TrainedBatch) -> None:
         self._run.log.trained(epoch, self._epochs, self._samples.step_count, batch)

@@ -11,7 +11,7 @@ from onnxgrid.engines.engine import Engine, Part
 from onnxgrid.losses import Loss
 from onnxgrid.processes import Processes
 
-__all__ = ["StepLoss", "take_step"]
+__all__ = ["StepLoss", "parts_of", "take_step"]
 
 
 @dataclass(frozen=True)
@@ -29,17 +29,8 @@ def take_step(engine: Engine, loss: Loss, batches: Sequence[Batch], processes: P
         batches: this process's parts of the step.
         number: the step's number in the run, from 0.
     """
-    weights = [_weight(loss, batch) for batch in batches]
-    total = _total_weight(loss, batches, weights, processes)
     step_loss, sums = torch.zeros((), dtype=torch.float64), None
-    for batch, weight in zip(batches, weights, strict=True):
-        assert batch.targets is not None  # the configuration lets no training set pass without targets
-        place = batch.place
-        # A part without weight may be one for which the loss is not defined, as if all its targets are ignored; a whole
-        # step without weight must not pass.
-        targets = batch.targets if weight or not total else loss.defined_targets(batch.targets)
-        share = weight / total if total else float("nan")
-        part = Part(share, place.first, place.total, counts=place.count > 0)
+    for batch, (targets, part) in zip(batches, parts_of(loss, batches, processes), strict=True):
         step_loss += engine.step(batch.inputs, targets, number=number, part=part).loss.cpu()
         if len(batches) > 1:
             sums = engine.gradients.flat.clone() if sums is None else sums.add_(engine.gradients.flat)
@@ -51,6 +42,21 @@ def take_step(engine: Engine, loss: Loss, batches: Sequence[Batch], processes: P
         processes.sum(step_loss)
     exchanged = time.perf_counter() - began if processes.size > 1 else 0.0
     return StepLoss(step_loss.item(), exchanged)
+
+
+def parts_of(loss: Loss, batches: Sequence[Batch], processes: Processes) -> list[tuple[torch.Tensor, Part]]:
+    """The targets of each of this process's batches of a step, and what part of the step it is."""
+    weights = [_weight(loss, batch) for batch in batches]
+    total = _total_weight(loss, batches, weights, processes)
+    parts = []
+    for batch, weight in zip(batches, weights, strict=True):
+        assert batch.targets is not None  # the configuration lets no training set pass without targets
+        # A part without weight may be one for which the loss is not defined, as if all its targets are ignored; a whole
+        # step without weight must not pass.
+        targets = batch.targets if weight or not total else loss.defined_targets(batch.targets)
+        share, place = weight / total if total else float("nan"), batch.place
+        parts.append((targets, Part(share, place.first, place.total, counts=place.count > 0)))
+    return parts
 
 
 def _weight(loss: Loss, batch: Batch) -> float:

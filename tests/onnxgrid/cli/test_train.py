@@ -50,6 +50,7 @@ DEFAULTS = {
     "strict": False,
     "accumulate": 1,
     "elastic": False,
+    "detect_anomaly": False,
     "shard_optimizer": False,
     "overrides": (),
     "progress": None,

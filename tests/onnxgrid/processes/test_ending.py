@@ -81,7 +81,8 @@ def test_an_error_that_all_processes_meet_is_told_once(tmp_path: Path) -> None:
     told, silent = sorted([group.err(0), group.err(1)], reverse=True)
     assert silent == ""
     assert told.endswith(
-        "\n  Lower optimizer.learning_rate, or look for NaN, unscaled or all ignored values in the data.\n"
+        "\n  Lower optimizer.learning_rate, or look for NaN, unscaled or all ignored values in the data"
+        "; --detect-anomaly names the layer.\n"
     )
     assert "All done" not in group.out(0)
 

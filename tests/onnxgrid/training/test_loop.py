@@ -79,7 +79,8 @@ def test_a_loss_that_is_not_finite_stops_the_run_before_the_update(loss: float) 
         run(engine, 2, 2, 2)
     assert str(caught.value) == (
         f"The loss is {loss} in batch 2 (step 9 of the run).\n"
-        "  Lower optimizer.learning_rate, or look for NaN, unscaled or all ignored values in the data."
+        "  Lower optimizer.learning_rate, or look for NaN, unscaled or all ignored values in the data"
+        "; --detect-anomaly names the layer."
     )
     assert engine.parameters.views["w"].tolist() == [-3.0, -4.0]
 
