@@ -39,7 +39,7 @@ def time_steps(network: str, loss: Loss, engine_name: str, processes: Processes)
     """Milliseconds of one step, again and again."""
     model = converters.convert(MODELS / f"{network}.json")
     graph = TrainableGraph.from_model(model, network)
-    engine = create_engine(engine_name, graph, loss, seed=0, processes=processes.size)
+    engine = create_engine(engine_name, graph, loss, seed=0, processes=processes)
     optimizer = create_optimizer(AdamConfig(), engine.parameters, engine.gradients)
     rows = BATCH_SIZE // processes.size
     inputs = torch.rand(rows, 1, 32, 32)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
+from converters.record import forget_folded
 from converters.roles import LAYER_KEY
 
 __all__ = ["fold_batch_normalization"]
@@ -44,6 +45,8 @@ def fold_batch_normalization(model: ir.Model) -> int:
     for node in model.graph:  # ir iterators allow removal on the way
         folded += _fold(model.graph, node)
     RemoveUnusedNodesPass()(model)
+    if folded:
+        forget_folded(model)
     return folded
 
 

@@ -1,9 +1,10 @@
 """A `Network` to a checked ONNX model.
 
-All problems that the layers' configs have are told at once; one that shows only when a layer meets its input, alone.
+The problems of all layers are told at once: those of their configs, and those that show only when a layer meets its
+input. What depends on a layer that has one cannot be judged, and is passed over.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -14,7 +15,8 @@ import onnx.helper
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
-from converters.errors import ConversionError
+from converters.errors import ConversionError, joined
+from converters.json_text import JsonObject
 from converters.keras_json import read_network
 from converters.keys import Keys
 from converters.layers import LAYERS, LayerEntry, find_layer
@@ -23,11 +25,14 @@ from converters.layers.layer_builder import GraphBuilder, IoLayout, LayerBuilder
 from converters.layers.operations import KERAS_PREFIX, OPERATIONS, TF_PREFIX
 from converters.layers.opsets import MAX_OPSET, MIN_OPSET
 from converters.layers.tensor import Layout, Tensor
-from converters.network import Layer, Network, Step, execution_order
+from converters.model_file import MAX_MODEL_BYTES
+from converters.network import Layer, Network, Ref, Step, execution_order
+from converters.network_json import network_json
 from converters.notices import Notices
+from converters.record import record
 from converters.roles import NETWORK_KEY
 
-__all__ = ["DEFAULT_IR_VERSION", "DEFAULT_OPSET", "PRODUCER", "build_model", "convert"]
+__all__ = ["DEFAULT_IR_VERSION", "DEFAULT_OPSET", "PRODUCER", "Outline", "build_model", "convert", "outline"]
 
 DEFAULT_OPSET = 17
 DEFAULT_IR_VERSION = 9
@@ -35,19 +40,29 @@ DEFAULT_IR_VERSION = 9
 
 PRODUCER = "onnxgrid"
 
+SHOWN_LARGEST = 3
+"""Parameters that are named where all are too large together."""
+
 
 @dataclass(frozen=True)
 class _Recipe:
+    """What converts a layer, its checked config, and as much of the JSON's as the two know."""
+
     entry: LayerEntry
     config: Any
+    kept: JsonObject
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """A network whose configs are read and whose calls are in order, with the names of what they give."""
+    """A network whose configs are read and whose calls are in order, with the names of what they give.
+
+    `errors` are those of layers that have no recipe.
+    """
 
     network: Network
     recipes: Mapping[str, _Recipe]
+    errors: tuple[ConversionError, ...]
     steps: tuple[Step, ...]
     names: Mapping[tuple[str, int], str]
 
@@ -103,14 +118,13 @@ def build_model(
     if not MIN_OPSET <= opset <= MAX_OPSET:
         raise ValueError(f"opset {opset} is not from {MIN_OPSET} to {MAX_OPSET}")
     notices = Notices()
-    recipes = _read_configs(network, notices)
+    plan = _planned(network, notices)
     if input_shape is not None and len(network.inputs) != 1:
         raise ConversionError(
             f"the network has {len(network.inputs)} inputs, and one input shape is given",
             place=network.place,
             fix="Write the shapes in the network's file.",
         )
-    plan = _Plan(network, recipes, execution_order(network), _call_names(network))
     least_ir_version = onnx.helper.find_min_ir_version_for([onnx.helper.make_opsetid("", opset)])
 
     def empty_graph(sizes: SpatialSizes) -> GraphBuilder:
@@ -128,14 +142,62 @@ def build_model(
     if dynamic_spatial:
         _require_every_size(plan, empty_graph)
     graph = empty_graph(SpatialSizes.OPEN if dynamic_spatial else SpatialSizes.DECLARED)
-    build = _carried_out(plan, graph)
+    build = _whole(plan, graph)
+    _require_one_file(graph, network.place)
     for ref in network.outputs:
-        _add_output(build.tensors[ref.layer, ref.call], build.builders[ref.layer, ref.call], graph)
+        call_name = plan.names[ref.layer, ref.call]
+        name = _output_name(call_name, ref.tensor)
+        _add_output(_output(build.tensors, ref), name, build.builders[ref.layer, ref.call], graph)
     model = _model(network, graph)
     RemoveUnusedNodesPass()(model)  # a Transpose that the next layer took back
     _check(model)
+    record(model, _recorded(plan, build))
     notices.log()
     return model
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What carrying out a network shows without the values of its parameters.
+
+    Args:
+        shapes: of what each call gives, by the name of the layer and the number of the call: of each output its sizes
+            in Keras' order, the batch first, None where they are open.
+        parameters: name -> shape in ONNX' order.
+    """
+
+    shapes: Mapping[tuple[str, int], tuple[tuple[int | None, ...], ...]]
+    parameters: Mapping[str, tuple[int, ...]]
+
+
+def outline(network: Network) -> Outline:
+    """The shapes in a network, every notice left out.
+
+    Raises:
+        ConversionError: if the network cannot be converted.
+    """
+    plan = _planned(network, Notices())
+    graph = GraphBuilder(
+        opset=DEFAULT_OPSET,
+        ir_version=DEFAULT_IR_VERSION,
+        seed=0,
+        names=list(plan.names.values()),
+        input_shape=None,
+        input_layout=input_layout(network),
+    )
+    tensors = _whole(plan, graph).tensors
+    return Outline(
+        {key: tuple(_open_sizes(output) for output in outputs) for key, outputs in tensors.items()},
+        {
+            name: tuple(tensor.shape.numpy())
+            for name in graph.owners
+            if (tensor := graph.initializers[name].const_value)
+        },
+    )
+
+
+def _open_sizes(tensor: Tensor) -> tuple[int | None, ...]:
+    return tuple(size if isinstance(size, int) else None for size in tensor.shape)
 
 
 def _require_every_size(plan: _Plan, empty_graph: Callable[[SpatialSizes], GraphBuilder]) -> None:
@@ -146,7 +208,7 @@ def _require_every_size(plan: _Plan, empty_graph: Callable[[SpatialSizes], Graph
     Raises:
         ConversionError: that names all layers that do not.
     """
-    declared = _carried_out(plan, empty_graph(SpatialSizes.DECLARED)).tensors
+    declared = _whole(plan, empty_graph(SpatialSizes.DECLARED)).tensors
     refused: dict[str, ConversionError] = {}
     for sizes in (SpatialSizes.OPEN, SpatialSizes.DOUBLED):
         for error in _carried_out(plan, empty_graph(sizes), stand_ins=declared).errors:
@@ -162,50 +224,97 @@ def _require_every_size(plan: _Plan, empty_graph: Callable[[SpatialSizes], Graph
 
 @dataclass
 class _Build:
-    """What the calls of a network gave."""
+    """What the calls of a network gave: of each, its outputs."""
 
-    tensors: dict[tuple[str, int], Tensor]
+    tensors: dict[tuple[str, int], tuple[Tensor, ...]]
     builders: dict[tuple[str, int], LayerBuilder]
     errors: list[ConversionError]
 
 
-def _carried_out(plan: _Plan, graph: GraphBuilder, stand_ins: Mapping[tuple[str, int], Tensor] | None = None) -> _Build:
+def _whole(plan: _Plan, graph: GraphBuilder) -> _Build:
+    """The calls of a plan, their nodes added to the graph.
+
+    Raises:
+        ConversionError: that tells the errors of all layers, and of all outputs.
+    """
+    build = _carried_out(plan, graph)
+    for ref in plan.network.outputs:
+        try:
+            if (ref.layer, ref.call) in build.tensors:
+                _output(build.tensors, ref)
+        except ConversionError as error:
+            build.errors.append(error)
+    order = {layer.name: number for number, layer in enumerate(plan.network.layers)}
+    found = [*plan.errors, *build.errors]
+    if found:
+        raise joined(sorted(found, key=lambda error: order.get(error.layer, len(order))), plan.network.place)
+    return build
+
+
+def _require_one_file(graph: GraphBuilder, place: str) -> None:
+    """Nothing, if all parameters together fit into a file; else they need not be drawn to be refused.
+
+    Raises:
+        ConversionError: if they do not, naming the largest.
+    """
+    sizes = {name: graph.initializers[name].const_value.nbytes for name in graph.owners}  # type: ignore[union-attr]
+    total = sum(sizes.values())
+    if total > MAX_MODEL_BYTES:
+        largest = sorted(sizes, key=sizes.__getitem__, reverse=True)[:SHOWN_LARGEST]
+        told = ", ".join(f"'{name}' ({sizes[name] / 2**20:,.0f} MiB)" for name in largest)
+        raise ConversionError(
+            f"the parameters take {total / 2**30:,.1f} GiB, and a model ends at 2 GiB; the largest: {told}",
+            place=place,
+            fix="Choose smaller sizes.",
+        )
+
+
+def _carried_out(
+    plan: _Plan, graph: GraphBuilder, stand_ins: Mapping[tuple[str, int], tuple[Tensor, ...]] | None = None
+) -> _Build:
     """The calls of a plan, their nodes added to the graph.
 
     Args:
-        stand_ins: what takes the place of a call that fails; without them, its error is raised.
+        stand_ins: what takes the place of a call that fails; without them, calls that depend on it are passed over.
     """
     build = _Build({}, {}, [])
     for step in plan.steps:
         key = step.layer.name, step.call
+        recipe = plan.recipes.get(step.layer.name)
+        if recipe is None or any((ref.layer, ref.call) not in build.tensors for ref in step.inputs):
+            continue
         call = step.layer.calls[step.call]
         builder = LayerBuilder(graph, step.layer, call=call, order=step.order, call_name=plan.names[key])
         build.builders[key] = builder
         try:
-            build.tensors[key] = _build_call(step, plan.recipes[step.layer.name], build.tensors, builder, graph)
+            build.tensors[key] = _build_call(step, recipe, build.tensors, builder, graph)
         except ConversionError as error:
-            if stand_ins is None:
-                raise
             build.errors.append(error)
-            build.tensors[key] = stand_ins[key]
+            if stand_ins is not None:
+                build.tensors[key] = stand_ins[key]
     return build
 
 
-def _read_configs(network: Network, notices: Notices) -> dict[str, _Recipe]:
-    """The converter and the checked config of every layer, by name; raises all errors in one."""
+def _planned(network: Network, notices: Notices) -> _Plan:
+    """The network with its configs read and its calls in order.
+
+    Raises:
+        ConversionError: if the calls have no order; it tells the errors of configs too.
+    """
     recipes: dict[str, _Recipe] = {}
     errors: list[ConversionError] = []
     for layer in network.layers:
         try:
-            recipes[layer.name] = _read_config(layer, notices)
+            recipes[layer.name] = _read_config(layer, network.keras_version, notices)
         except ConversionError as error:
             errors.append(error)
-    if errors:
-        raise errors[0] if len(errors) == 1 else _joined(errors, network.place)
-    return recipes
+    try:
+        return _Plan(network, recipes, tuple(errors), execution_order(network), _call_names(network))
+    except ConversionError as error:
+        raise joined([*errors, error], network.place) from None
 
 
-def _read_config(layer: Layer, notices: Notices) -> _Recipe:
+def _read_config(layer: Layer, keras_version: int | None, notices: Notices) -> _Recipe:
     entry = OPERATIONS.get(layer.class_name) or find_layer(layer.class_name)
     if entry is None:
         raise _unsupported(layer)
@@ -218,10 +327,12 @@ def _read_config(layer: Layer, notices: Notices) -> _Recipe:
                 layer=layer.name,
                 class_name=layer.class_name,
             )
-    keys = Keys(layer.config, layer=layer.name, class_name=layer.class_name, notices=notices)
+    keys = Keys(
+        layer.config, layer=layer.name, class_name=layer.class_name, notices=notices, keras_version=keras_version
+    )
     config = entry.read_config(keys)
     keys.report_unread()
-    return _Recipe(entry, config)
+    return _Recipe(entry, config, keys.kept())
 
 
 def _unsupported(layer: Layer) -> ConversionError:
@@ -240,20 +351,6 @@ def _unsupported(layer: Layer) -> ConversionError:
         fix=f"Use {kind}: {', '.join(known)}.",
         layer=layer.name,
         class_name=layer.class_name,
-    )
-
-
-def _joined(errors: Sequence[ConversionError], file: str) -> ConversionError:
-    """One error that tells several; advice that they share is given once."""
-    lines: list[str] = []
-    for index, error in enumerate(errors):
-        lines.append(f"  {error.place}: {error.problem}")
-        if index + 1 == len(errors) or errors[index + 1].fix != error.fix:
-            lines.append(f"    {error.fix}")
-    return ConversionError(
-        "\n".join([f"{len(errors)} layers cannot be converted", *lines]),
-        place=file,
-        fix="Mend them all; nothing was converted.",
     )
 
 
@@ -278,31 +375,56 @@ def _call_names(network: Network) -> dict[tuple[str, int], str]:
 
 
 def _build_call(
-    step: Step, recipe: _Recipe, tensors: dict[tuple[str, int], Tensor], builder: LayerBuilder, graph: GraphBuilder
-) -> Tensor:
-    inputs = [tensors[ref.layer, ref.call] for ref in step.inputs]
+    step: Step,
+    recipe: _Recipe,
+    tensors: Mapping[tuple[str, int], tuple[Tensor, ...]],
+    builder: LayerBuilder,
+    graph: GraphBuilder,
+) -> tuple[Tensor, ...]:
+    inputs = [_output(tensors, ref) for ref in step.inputs]
     nodes_before = len(graph.nodes)
-    result = recipe.entry.convert(recipe.config, inputs, builder)
-    emitted = any(result.value.producer() is node for node in graph.nodes[nodes_before:])
-    if emitted and inputs:  # an input layer's name is that of the graph input
-        graph.rename(result.value, builder.call_name)
-    return result
+    outputs = recipe.entry.convert(recipe.config, inputs, builder)
+    emitted = graph.nodes[nodes_before:]
+    named: set[ir.Value] = set()
+    for number, output in enumerate(outputs):
+        if inputs and output.value.producer() in emitted and output.value not in named:
+            name = _output_name(builder.call_name, number)
+            if number and graph.is_taken(name):
+                raise builder.error(f"its output {number} and another layer are both '{name}'", "Rename the layer.")
+            graph.rename(output.value, name)  # an input layer's name is that of the graph input
+            named.add(output.value)
+    return outputs
 
 
-def _add_output(tensor: Tensor, builder: LayerBuilder, graph: GraphBuilder) -> None:
-    """Make a value a graph output named after its layer: through a node if it has another name, or is one already."""
-    value, name = tensor.value, builder.call_name
+def _output(tensors: Mapping[tuple[str, int], tuple[Tensor, ...]], ref: Ref) -> Tensor:
+    outputs = tensors[ref.layer, ref.call]
+    if ref.tensor < len(outputs):
+        return outputs[ref.tensor]
+    has = "one output (number 0)" if len(outputs) == 1 else f"{len(outputs)} outputs (the first is 0)"
+    raise ConversionError(
+        f"asks for output {ref.tensor} of layer '{ref.layer}', which has {has}",
+        place=ref.place,
+        fix="Write 0." if len(outputs) == 1 else f"Write a number from 0 to {len(outputs) - 1}.",
+    )
+
+
+def _output_name(call_name: str, number: int) -> str:
+    """What output number `number` of a call is named: the first as the call, the others with their number behind it."""
+    return f"{call_name}:{number}" if number else call_name
+
+
+def _add_output(tensor: Tensor, name: str, builder: LayerBuilder, graph: GraphBuilder) -> None:
+    """Make a value a graph output of this name: through a node if it is an input, or an output already."""
+    value = tensor.value
     if graph.io_layout is IoLayout.CHANNELS_LAST and tensor.layout is Layout.CHANNELS_FIRST:
         if value.name == name and value.producer() is not None:
             graph.rename(value, graph.unique(f"{name}/channels_first"))
         value = builder.keras_order(tensor).value
-        if value.producer() is not None:
-            graph.rename(value, name)
     taken = {other.name for other in (*graph.inputs.values(), *graph.outputs)}
-    if value.name != name or name in taken:
+    if value.producer() is None or any(value is other for other in graph.outputs) or name in taken:
         value = builder.op("Identity", [value])
-        if name not in taken:
-            graph.rename(value, name)
+    if name not in taken:
+        graph.rename(value, name)  # another layer's, where this one has no node, as a linear activation
     graph.outputs.append(value)
 
 
@@ -318,6 +440,14 @@ def _model(network: Network, graph: GraphBuilder) -> ir.Model:
     return ir.Model(
         main, ir_version=graph.ir_version, producer_name=PRODUCER, metadata_props={NETWORK_KEY: network.name}
     )
+
+
+def _recorded(plan: _Plan, build: _Build) -> str:
+    """The network as the model keeps it: its inputs with the shapes that they have, whatever the file declares."""
+    configs: dict[str, Mapping[str, Any]] = {name: recipe.kept for name, recipe in plan.recipes.items()}
+    for ref in plan.network.inputs:
+        configs[ref.layer] = {"batch_shape": _open_sizes(build.tensors[ref.layer, ref.call][0])}
+    return network_json(plan.network, configs)
 
 
 def _check(model: ir.Model) -> None:

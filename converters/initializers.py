@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +33,7 @@ __all__ = [
     "TruncatedNormal",
     "VarianceScaling",
     "generator",
+    "initializer_class",
     "read_initializer",
 ]
 
@@ -246,6 +247,11 @@ _BY_NORMAL_NAME = {name.lower(): name for name in READERS}
 """Keras writes HeNormal and he_normal, and means the same."""
 
 
+def initializer_class(name: Any) -> str | None:
+    """Keras' own spelling of the class of an initializer; None if we do not know it."""
+    return _BY_NORMAL_NAME.get(name.replace("_", "").lower()) if isinstance(name, str) else None
+
+
 def read_initializer(keys: Keys, key: str, default: Initializer) -> Initializer:
     """The initializer at a key: `{"class_name": ..., "config": ...}`, a name, or the default if absent or null.
 
@@ -256,7 +262,7 @@ def read_initializer(keys: Keys, key: str, default: Initializer) -> Initializer:
     if value is None:
         return default
     name, config = (value.get("class_name"), value.get("config")) if isinstance(value, JsonObject) else (value, None)
-    known = _BY_NORMAL_NAME.get(name.replace("_", "").lower()) if isinstance(name, str) else None
+    known = initializer_class(name)
     if known is None:
         raise keys.unknown(key, name, list(READERS))
     if config is not None and not isinstance(config, JsonObject):

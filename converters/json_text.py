@@ -7,6 +7,7 @@ each of their values.
 import json
 import json.decoder
 import json.scanner
+import re
 import sys
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
@@ -38,7 +39,7 @@ class JsonText:
         """Line and column of an offset, both counted from 1."""
         if not self.line_starts:
             self.line_starts.append(0)
-            self.line_starts.extend(i + 1 for i, character in enumerate(self.text) if character == "\n")
+            self.line_starts.extend(match.end() for match in re.finditer("\n", self.text))
         line = bisect_right(self.line_starts, offset)
         return line, offset - self.line_starts[line - 1] + 1
 

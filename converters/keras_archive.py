@@ -1,17 +1,28 @@
 """The network in a `.keras` archive: its `config.json`, read where it lies; `converters.weights` reads its weights."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 from converters.errors import JsonError
 from converters.json_text import MAX_JSON_BYTES, parse_json
+from converters.keras_version import major_version
 from converters.weights.archive import Archive
 
-__all__ = ["ARCHIVED_CONFIG", "ARCHIVE_SUFFIX", "archived_config", "read_archived_config"]
+__all__ = [
+    "ARCHIVED_CONFIG",
+    "ARCHIVE_SUFFIX",
+    "archived_config",
+    "archived_keras_version",
+    "read_archived_config",
+]
 
 ARCHIVE_SUFFIX = ".keras"
 
 ARCHIVED_CONFIG = "config.json"
+
+METADATA = "metadata.json"
+MAX_METADATA_BYTES = 2**16
 
 
 def read_archived_config(path: Path) -> Any:
@@ -45,3 +56,19 @@ def archived_config(path: Path) -> str:
             place=f"{path}/{ARCHIVED_CONFIG}",
             fix="Give an archive that Keras 3 wrote with model.save().",
         ) from None
+
+
+def archived_keras_version(path: Path) -> int | None:
+    """The major version of Keras that wrote an archive, None if its `metadata.json` does not say.
+
+    Raises:
+        WeightFileError: if the file is no zip archive, or one that cannot be read in good faith.
+    """
+    archive = Archive(path)
+    if METADATA not in archive.names or archive.size(METADATA) > MAX_METADATA_BYTES:
+        return None
+    try:
+        metadata = json.loads(archive.data(METADATA).tobytes())
+    except (ValueError, RecursionError):
+        return None
+    return major_version(metadata.get("keras_version")) if isinstance(metadata, dict) else None

@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from converters.errors import ConversionError
+from converters.errors import ConversionError, joined
 from converters.json_text import JsonArray, JsonObject, read_json
-from converters.keras_archive import ARCHIVE_SUFFIX, ARCHIVED_CONFIG, read_archived_config
+from converters.keras_archive import ARCHIVE_SUFFIX, ARCHIVED_CONFIG, archived_keras_version, read_archived_config
 from converters.keras_calls import read_calls, read_refs
+from converters.keras_version import keras_version
 from converters.nested import inline
 from converters.network import Call, Layer, Network, Ref, check_references, drop_unreachable
 
@@ -44,6 +45,8 @@ class _Container:
     keys: JsonObject | None
     """What holds `input_layers` and `output_layers`, if anything does."""
     place: str
+    keras_version: int | None
+    """The major version of Keras that wrote it, if anything says so."""
     nested: bool = False
     """Whether it is a layer of another, whose calls say what goes in."""
 
@@ -57,13 +60,20 @@ def read_network(path: Path) -> Network:
         ConversionError: if it is not a network, or one whose layers do not hang together.
     """
     if path.suffix.lower() == ARCHIVE_SUFFIX:
-        return network_from_json(read_archived_config(path), f"{path}/{ARCHIVED_CONFIG}")
+        config, version = read_archived_config(path), archived_keras_version(path)
+        return network_from_json(config, f"{path}/{ARCHIVED_CONFIG}", written_by=version)
     return network_from_json(read_json(path), str(path))
 
 
-def network_from_json(value: Any, file: str) -> Network:
-    """The network of a parsed JSON value; `file` is named in errors. Raises as `read_network`."""
-    network = inline(_read(_open(value, file)))
+def network_from_json(value: Any, file: str, *, written_by: int | None = None) -> Network:
+    """The network of a parsed JSON value. Raises as `read_network`.
+
+    Args:
+        file: is named in errors.
+        written_by: the major version of Keras, where it stands elsewhere than in the JSON.
+    """
+    container = _open(value, file)
+    network = inline(_read(container if written_by is None else replace(container, keras_version=written_by)))
     check_references(network)
     return drop_unreachable(network)
 
@@ -72,7 +82,7 @@ def _read(container: _Container) -> Network:
     """The network that a container describes, models within it still in their own."""
     layers = _read_layers(container)
     inputs, outputs = _ends(container, layers)
-    network = Network(container.name, tuple(layers), inputs, outputs, container.place)
+    network = Network(container.name, tuple(layers), inputs, outputs, container.place, container.keras_version)
     check_references(network)
     return network
 
@@ -81,12 +91,12 @@ def _open(value: Any, file: str) -> _Container:
     if isinstance(value, JsonObject) and isinstance(value.get("neural_network"), JsonObject):
         value = value["neural_network"].get("layers")
     if isinstance(value, JsonArray):
-        return _container(UNNAMED, value, None, file)
+        return _container(UNNAMED, value, None, None, file)
     if not isinstance(value, JsonObject):
         raise ConversionError("holds no network", place=file, fix=A_NETWORK)
     class_name = value.get("class_name")
     if class_name is None:
-        return _container(_name(value) or UNNAMED, value.get("layers"), value, file)
+        return _container(_name(value) or UNNAMED, value.get("layers"), value, value, file)
     if not isinstance(class_name, str) or class_name not in CONTAINERS:
         raise ConversionError(
             f"holds a {class_name!r}, which is not a network of layers",
@@ -95,14 +105,16 @@ def _open(value: Any, file: str) -> _Container:
         )
     config = value.get("config")
     if isinstance(config, JsonArray):
-        return _container(_name(value) or UNNAMED, config, None, file, sequential=True)
+        return _container(_name(value) or UNNAMED, config, None, value, file, sequential=True)
     if not isinstance(config, JsonObject):
         raise ConversionError('a model without "config"', place=value.place(), fix=A_NETWORK)
     name = _name(config) or _name(value) or UNNAMED
-    return _container(name, config.get("layers"), config, file, sequential=class_name == "Sequential")
+    return _container(name, config.get("layers"), config, value, file, sequential=class_name == "Sequential")
 
 
-def _container(name: str, layers: Any, keys: JsonObject | None, file: str, *, sequential: bool = False) -> _Container:
+def _container(
+    name: str, layers: Any, keys: JsonObject | None, model: JsonObject | None, file: str, *, sequential: bool = False
+) -> _Container:
     if not isinstance(layers, JsonArray) or not layers:
         place = file if keys is None else keys.place("layers")
         raise ConversionError("a network without a list of layers", place=place, fix=A_NETWORK)
@@ -115,7 +127,7 @@ def _container(name: str, layers: Any, keys: JsonObject | None, file: str, *, se
             )
     linked = any("inbound_nodes" in layer for layer in layers)
     trainable = True if keys is None else keys.get("trainable") is not False
-    return _Container(name, layers, sequential or not linked, trainable, keys, file)
+    return _Container(name, layers, sequential or not linked, trainable, keys, file, keras_version(model, layers))
 
 
 def _name(value: JsonObject) -> str | None:
@@ -123,35 +135,76 @@ def _name(value: JsonObject) -> str | None:
     return name if isinstance(name, str) and name else None
 
 
+@dataclass(frozen=True)
+class _Described:
+    """A layer as its own object describes it, without what it takes from others."""
+
+    value: JsonObject
+    name: str
+    kind: str
+    """Its class name as the file writes it."""
+    config: JsonObject
+    trainable: bool
+    inner: Network | None
+
+
 def _read_layers(container: _Container) -> list[Layer]:
-    layers: list[Layer] = []
+    """The layers of a container with their calls.
+
+    Raises:
+        ConversionError: that tells every layer which cannot be read.
+    """
+    errors: list[ConversionError] = []
     counts: Counter[str] = Counter()
+    described: list[_Described] = []
     for value in container.layers:
-        class_name = value.get("class_name")
-        if not isinstance(class_name, str):
-            raise ConversionError('a layer without "class_name"', place=value.place(), fix='Add "class_name".')
-        config = value.get("config")
-        if class_name == "Sequential" and isinstance(config, JsonArray):
-            config = value
-        if not isinstance(config, JsonObject):
-            raise ConversionError(
-                f'a {class_name} layer without "config"', place=value.place(), fix='Add "config": {}.'
-            )
-        counts[class_name] += 1
-        name = _name(value) or _name(config) or f"{class_name.lower()}_{counts[class_name]}"
-        trainable = _trainable(config, name, class_name) and container.trainable
-        inner = _inner(value, trainable) if class_name in CONTAINERS else None
-        if not layers and class_name not in INPUT_CLASSES and _takes_previous(value, container.sequential):
-            layers.append(_implicit_input(name, config, inner, container, value.place()))
-        calls = tuple(_calls(value, class_name, layers, container.sequential))
-        layers.append(Layer(name, _class_name(value, config), config, calls, value.place(), trainable, inner))
+        try:
+            described.append(_described(value, container, counts))
+        except ConversionError as error:
+            errors.append(error)
+    layers: list[Layer] = []
+    for layer in described if not errors else ():
+        if not layers and layer.kind not in INPUT_CLASSES and _takes_previous(layer.value, container.sequential):
+            layers.append(_implicit_input(layer, container))
+        calls: tuple[Call, ...] = ()
+        try:
+            calls = tuple(_calls(layer.value, layer.kind, layers, container.sequential))
+        except ConversionError as error:
+            errors.append(error)
+        class_name, place = _class_name(layer.value, layer.config), layer.value.place()
+        module = _operation_module(layer.value)
+        layers.append(Layer(layer.name, class_name, layer.config, calls, place, layer.trainable, layer.inner, module))
+    if errors:
+        raise joined(errors, container.place)
     return layers
+
+
+def _described(value: JsonObject, container: _Container, counts: Counter[str]) -> _Described:
+    """What a layer says of itself. `counts`, how often each class came before, is brought up to date."""
+    kind = value.get("class_name")
+    if not isinstance(kind, str):
+        raise ConversionError('a layer without "class_name"', place=value.place(), fix='Add "class_name".')
+    config = value.get("config")
+    if kind == "Sequential" and isinstance(config, JsonArray):
+        config = value
+    if not isinstance(config, JsonObject):
+        raise ConversionError(f'a {kind} layer without "config"', place=value.place(), fix='Add "config": {}.')
+    counts[kind] += 1
+    name = _name(value) or _name(config) or f"{kind.lower()}_{counts[kind]}"
+    trainable = _trainable(config, name, kind) and container.trainable
+    return _Described(value, name, kind, config, trainable, _inner(value, trainable) if kind in CONTAINERS else None)
+
+
+def _operation_module(value: JsonObject) -> str:
+    """Where an operation of Keras 3 lives, empty for everything else."""
+    module = value.get("module")
+    return module if isinstance(module, str) and module.startswith(OPERATION_MODULES) else ""
 
 
 def _class_name(value: JsonObject, config: JsonObject) -> str:
     """The class of a layer; that of an operation says whose it is, as Keras' operation Add is not its layer Add."""
-    class_name, module, function = str(value["class_name"]), value.get("module"), config.get("function")
-    if isinstance(module, str) and module.startswith(OPERATION_MODULES):
+    class_name, function = str(value["class_name"]), config.get("function")
+    if _operation_module(value):
         return f"keras.ops.{class_name}"
     if class_name in FUNCTION_CLASSES and isinstance(function, str):
         return f"tf.{function}"
@@ -177,23 +230,23 @@ def _trainable(config: JsonObject, name: str, class_name: str) -> bool:
     return value
 
 
-def _implicit_input(first: str, config: JsonObject, inner: Network | None, container: _Container, place: str) -> Layer:
+def _implicit_input(first: _Described, container: _Container) -> Layer:
     """The input layer that Keras makes for a first layer which says its own input shape, named as Keras 2 does.
 
     A model that comes first says it in its own input layer; in a model that is itself a layer nobody need say it.
     """
-    shape = config.only(*IMPLICIT_INPUT_KEYS)
+    shape = first.config.only(*IMPLICIT_INPUT_KEYS)
     if not shape and container.keys is not None and isinstance(container.keys.get("build_input_shape"), JsonArray):
         shape = container.keys.only("build_input_shape")
-    if not shape and inner is not None:
-        shape = next(layer.config for layer in inner.layers if layer.name == inner.inputs[0].layer)
+    if not shape and first.inner is not None and first.inner.inputs:
+        shape = next(layer.config for layer in first.inner.layers if layer.name == first.inner.inputs[0].layer)
     if not shape and not container.nested:
         raise ConversionError(
-            f"the network begins with layer '{first}', which does not say what goes in",
-            place=place,
+            f"the network begins with layer '{first.name}', which does not say what goes in",
+            place=first.value.place(),
             fix='Begin with an InputLayer: {"class_name": "InputLayer", "config": {"batch_shape": [null, ...]}}.',
         )
-    return Layer(f"{first}_input", "InputLayer", shape, (Call(()),), place, trainable=True)
+    return Layer(f"{first.name}_input", "InputLayer", shape, (Call(()),), first.value.place(), trainable=True)
 
 
 def _takes_previous(value: JsonObject, sequential: bool) -> bool:
@@ -214,20 +267,33 @@ def _calls(value: JsonObject, class_name: str, before: list[Layer], sequential: 
 def _ends(container: _Container, layers: list[Layer]) -> tuple[tuple[Ref, ...], tuple[Ref, ...]]:
     """The network's inputs and outputs: those it lists, else every input layer and the last layer."""
     inputs = list(_listed(container.keys, "input_layers"))
+    _require_input_layers(inputs, layers, container)
     named = {ref.layer for ref in inputs}
     for layer in layers:
         if layer.class_name in INPUT_CLASSES and layer.name not in named:
             inputs.append(Ref(layer.name, 0, 0, layer.place))
-        elif layer.class_name not in INPUT_CLASSES and layer.name in named:
-            raise ConversionError(
-                f"the network's input '{layer.name}' is a {layer.class_name}",
-                place=next(ref.place for ref in inputs if ref.layer == layer.name),
-                fix="Name layers of class InputLayer.",
-            )
     last = layers[-1]
     outputs = list(_listed(container.keys, "output_layers"))
     outputs = outputs or [Ref(last.name, len(last.calls) - 1, 0, last.place, listed=False)]
     return tuple(inputs), tuple(outputs)
+
+
+def _require_input_layers(inputs: list[Ref], layers: list[Layer], container: _Container) -> None:
+    """Nothing, if the inputs are different input layers; what names no layer is found later."""
+    classes = {layer.name: layer.class_name for layer in layers}
+    errors: list[ConversionError] = []
+    for number, ref in enumerate(inputs):
+        if classes.get(ref.layer, "InputLayer") not in INPUT_CLASSES:
+            problem, fix = f"is a {classes[ref.layer]}", "Name layers of class InputLayer."
+        elif any(ref.layer == other.layer for other in inputs[:number]):
+            problem, fix = "is listed twice", "List it once."
+        elif ref.call or ref.tensor:
+            problem, fix = f"is asked for its call {ref.call}, output {ref.tensor}", f'Write ["{ref.layer}", 0, 0].'
+        else:
+            continue
+        errors.append(ConversionError(f"the network's input '{ref.layer}' {problem}", place=ref.place, fix=fix))
+    if errors:
+        raise joined(errors, container.place)
 
 
 def _listed(keys: JsonObject | None, key: str) -> Iterator[Ref]:

@@ -6,6 +6,7 @@ never passed over in silence: `report_unread` says so.
 
 import json
 import math
+from difflib import get_close_matches
 from enum import Enum
 from typing import Any, NoReturn, TypeVar
 
@@ -20,6 +21,9 @@ __all__ = ["IGNORED", "MAX_INTEGER", "Keys"]
 
 MAX_INTEGER = 2**31 - 1
 """Larger sizes cannot be allocated, and overflow what runs the graph."""
+
+LARGEST = float(np.finfo(np.float32).max)
+"""What float32 holds."""
 
 MAX_SHOWN_CHARACTERS = 60
 
@@ -66,6 +70,9 @@ NOTICED_WHEN_SET = frozenset(
 )
 """Those of them that are passed over only while null or false: set, they would mean something."""
 
+WRAPPED_LISTS = ("__tuple__", "ListWrapper", "TensorShape")
+"""Classes of `{"class_name": ..., "items": [...]}`: lists that TensorFlow's own JSON encoder told from plain ones."""
+
 PENALTIES = ("_regularizer", "_constraint")
 """Keys that end so act in training only: ignored, with one notice where not null."""
 
@@ -78,11 +85,17 @@ class Keys:
     Every method takes a key and raises ConversionError, with file, line, column and layer, if its value is not of the
     asked type and range, or if it is absent and there is no default. Booleans are not numbers, and null is a value
     only where a method says so.
+
+    Args:
+        keras_version: the major version of Keras that wrote the config, None if nothing says it.
     """
 
-    def __init__(self, config: JsonObject, *, layer: str, class_name: str, notices: Notices) -> None:
+    def __init__(
+        self, config: JsonObject, *, layer: str, class_name: str, notices: Notices, keras_version: int | None = None
+    ) -> None:
         self._config, self._notices = config, notices
         self._layer, self._class_name = layer, class_name
+        self._keras_version = keras_version
         self._read: set[str] = set()
 
     def integer(self, key: str, *, default: int | None = None, minimum: int = 1) -> int:
@@ -132,12 +145,14 @@ class Keys:
     def number(
         self, key: str, *, default: float | None = None, minimum: float = -math.inf, maximum: float = math.inf
     ) -> float:
-        """A finite number from `minimum` to `maximum`, both included."""
+        """A number from `minimum` to `maximum`, both included, that float32 holds."""
         value = self._value(key, default)
         if isinstance(value, bool) or not isinstance(value, int | float):
             self._refuse(key, _range(minimum, maximum))
         if not (minimum <= value <= maximum and abs(value) < math.inf):
             self._refuse(key, _range(minimum, maximum))
+        if abs(value) > LARGEST:
+            raise self.error(key, f"is {_shown(value)}, which is more than float32 holds", "Write a smaller number.")
         return float(value)
 
     def optional_number(self, key: str, *, minimum: float = -math.inf) -> float | None:
@@ -191,14 +206,15 @@ class Keys:
         items = value if isinstance(value, list) and (value or may_be_empty) else [value]
         return tuple(self._checked_integer(key, item, -MAX_INTEGER, "an axis, or a list of axes") for item in items)
 
-    def numbers(self, key: str, *, default: float | None = None) -> npt.NDArray[np.float32]:
-        """A number, or lists of numbers that have one shape; Keras 3 writes arrays as objects."""
+    def numbers(self, key: str, *, default: float | None = None, minimum: float = -math.inf) -> npt.NDArray[np.float32]:
+        """A number from `minimum` on, or lists of numbers that have one shape; Keras 3 writes arrays as objects."""
         value = self._value(key, default)
-        if isinstance(value, dict) and value.get("class_name") == "__numpy__" and isinstance(value["config"], dict):
+        if isinstance(value, dict) and value.get("class_name") == "__numpy__" and isinstance(value.get("config"), dict):
             value = value["config"].get("value")
         array = _array(value)
-        if array is None or not np.isfinite(array).all():
-            self._refuse(key, "a number, or lists of numbers that have one shape")
+        if array is None or (array < minimum).any():
+            limits = "" if minimum == -math.inf else f" from {minimum:g} on"
+            self._refuse(key, f"a number{limits}, or lists of numbers that have one shape")
         return array
 
     def shape(self, key: str) -> tuple[int | None, ...]:
@@ -212,7 +228,12 @@ class Keys:
     def raw(self, key: str) -> Any:
         """The value as it stands, None if absent: for forms with a reader of their own, who refuses through `error`."""
         self._read.add(key)
-        return self._config.get(key)
+        return _unwrapped(self._config.get(key))
+
+    def kept(self) -> JsonObject:
+        """The config as far as it was read, with the penalties that are not null."""
+        penalties = {key for key, value in self._config.items() if key.endswith(PENALTIES) and value is not None}
+        return self._config.only(*self._read, *penalties)
 
     def names(self) -> list[str]:
         """The keys that are there."""
@@ -221,7 +242,13 @@ class Keys:
     def inner(self, config: JsonObject | None) -> "Keys":
         """Keys of an object within this config, which belong to the same layer; None stands for an empty one."""
         inner = self._config.only() if config is None else config
-        return Keys(inner, layer=self._layer, class_name=self._class_name, notices=self._notices)
+        return Keys(
+            inner,
+            layer=self._layer,
+            class_name=self._class_name,
+            notices=self._notices,
+            keras_version=self._keras_version,
+        )
 
     def refuse_unless(self, key: str, expected: Any, why: str) -> None:
         """Nothing, if the key is absent, null or has the one value that we can convert; `why` is told otherwise."""
@@ -235,8 +262,8 @@ class Keys:
 
     @property
     def written_by_keras_2(self) -> bool:
-        """Whether Keras 2 wrote the layer: it gives a dtype as a name, where Keras 3 gives an object."""
-        return isinstance(self._config.get("dtype"), str)
+        """Whether Keras 2, or one before it, wrote the layer."""
+        return self._keras_version is not None and self._keras_version < 3
 
     def error(self, key: str, problem: str, fix: str) -> ConversionError:
         """The error that a key causes, to be raised."""
@@ -250,7 +277,9 @@ class Keys:
 
     def unknown(self, key: str, value: Any, known: list[str]) -> ConversionError:
         """The error that a name causes which is not one of the known, to be raised."""
-        return self.error(key, f"is {_shown(value)}, which we do not know", f"Use {_one_of(known)}.")
+        close = get_close_matches(value, known) if isinstance(value, str) else []
+        nearest = "; the nearest known: " + ", ".join(f'"{name}"' for name in close) if close else ""
+        return self.error(key, f"is {_shown(value)}, which we do not know{nearest}", f"Use {_one_of(known)}.")
 
     def notice(self, key: str, text: str) -> None:
         """Tell the user something about a key; once for all layers, however often it is told."""
@@ -287,7 +316,7 @@ class Keys:
     def _value(self, key: str, default: Any) -> Any:
         self._read.add(key)
         if key in self._config:
-            return self._config[key]
+            return _unwrapped(self._config[key])
         if default is None:
             raise self.error(key, "is missing", f'Add "{key}" to the layer\'s "config".')
         return default
@@ -301,12 +330,21 @@ class Keys:
         raise self.error(key, f"is {_shown(self._config.get(key))}, which is not allowed here", f"Write {allowed}.")
 
 
+def _unwrapped(value: Any) -> Any:
+    """The value with each list that TensorFlow wrapped in an object, to say of which type it is, in its place."""
+    if isinstance(value, dict) and value.get("class_name") in WRAPPED_LISTS and isinstance(value.get("items"), list):
+        value = value["items"]
+    if type(value) is JsonArray and any(isinstance(item, dict) for item in value):
+        return [_unwrapped(item) for item in value]
+    return value
+
+
 def _array(value: Any) -> npt.NDArray[np.float32] | None:
-    """The number or nested lists as an array; None if something else stands in them, or they are ragged."""
+    """The number or nested lists as an array; None if they are ragged, or hold what is no number of float32."""
     if isinstance(value, bool) or not isinstance(value, int | float | list):
         return None
     if not isinstance(value, list):
-        return np.array(value, np.float32)
+        return np.array(value, np.float32) if abs(value) <= LARGEST else None
     parts = [_array(item) for item in value]
     known = [part for part in parts if part is not None]
     if len(known) < len(parts) or len({part.shape for part in known}) != 1:

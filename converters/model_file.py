@@ -6,8 +6,9 @@ import onnx_ir as ir
 
 from converters.atomic_file import replacing
 from converters.errors import ConversionError
+from converters.model_bytes import write_model
 
-__all__ = ["require_one_file", "save_model"]
+__all__ = ["MAX_MODEL_BYTES", "require_one_file", "save_model"]
 
 MAX_MODEL_BYTES = 2**31 - 2**20
 """A protobuf message ends at 2 GiB; one MiB is left for the graph."""
@@ -30,16 +31,16 @@ def require_one_file(model: ir.Model, path: Path) -> None:
 
 
 def save_model(model: ir.Model, path: Path) -> None:
-    """Write a model in one file: under another name beside it, then renamed.
+    """Write a model in one file: under another name beside it, then renamed. Initializers are read one by one.
 
     Raises:
         ConversionError: if the file cannot be written, or would have 2 GiB or more.
+        WeightFileError: if the weight file that an initializer stands for cannot be read.
     """
     require_one_file(model, path)
-    data = ir.to_proto(model).SerializeToString()
     try:
-        with replacing(path) as temporary:
-            temporary.write_bytes(data)
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            write_model(model, file)
     except OSError as error:
         raise ConversionError(
             f"cannot be written: {error.strerror}",

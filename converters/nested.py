@@ -7,7 +7,7 @@ model that is called several times is a shared layer: each of its layers has as 
 from collections.abc import Iterator
 from dataclasses import replace
 
-from converters.errors import ConversionError
+from converters.errors import ConversionError, joined
 from converters.network import Call, Layer, Network, Ref
 
 __all__ = ["inline"]
@@ -45,17 +45,19 @@ class _Inliner:
         }
 
     def inlined(self) -> Network:
-        for model in self.models.values():
-            self._require_inputs(model)
+        errors = [error for model in self.models.values() for error in self._wrong_calls(model)]
+        if errors:
+            raise joined(errors, self.network.place)
         self._require_few_calls()
         layers = tuple(flat for layer in self.network.layers for flat in self._flat(layer))
         return replace(self.network, layers=layers, outputs=tuple(map(self._resolved, self.network.outputs)))
 
-    def _require_inputs(self, model: Layer) -> None:
+    def _wrong_calls(self, model: Layer) -> Iterator[ConversionError]:
+        """An error for each call of a model with more or fewer tensors than it has inputs."""
         expected = len(self.positions[model.name])
         for call in model.calls:
             if len(call.inputs) != expected:
-                raise ConversionError(
+                yield ConversionError(
                     f"is called with {len(call.inputs)} tensors, and has {expected} inputs",
                     place=model.place,
                     fix='Change its "inbound_nodes".',

@@ -6,12 +6,12 @@ Nothing here knows a layer's meaning; `converters.layers` does.
 import heapq
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any
 
-from converters.errors import ConversionError
+from converters.errors import ConversionError, joined
 from converters.json_text import JsonObject
 
 __all__ = [
@@ -67,6 +67,7 @@ class Layer:
     """A layer and its uses; one that is called more than once shares its parameters between the calls.
 
     `inner` is what a model that serves as a layer consists of; `converters.nested` puts it in the layer's place.
+    `module` is where an operation of Keras 3 lives by the file's word, empty for everything else.
     """
 
     name: str
@@ -76,17 +77,22 @@ class Layer:
     place: str
     trainable: bool
     inner: "Network | None" = None
+    module: str = ""
 
 
 @dataclass(frozen=True)
 class Network:
-    """A whole network; `inputs` are calls of input layers, in the order of the file."""
+    """A whole network; `inputs` are calls of input layers, in the order of the file.
+
+    `keras_version` is the major version of Keras that wrote the file, None if nothing in it says.
+    """
 
     name: str
     layers: tuple[Layer, ...]
     inputs: tuple[Ref, ...]
     outputs: tuple[Ref, ...]
     place: str
+    keras_version: int | None = None
 
 
 @dataclass(frozen=True)
@@ -106,47 +112,58 @@ def check_references(network: Network) -> None:
     """Nothing, if every layer has its own name and every reference names a layer.
 
     Raises:
-        ConversionError: for the first that does not.
+        ConversionError: that tells all that do not.
     """
     counts = Counter(layer.name for layer in network.layers)
-    seen: set[str] = set()
+    names = list(counts)
+    errors = [*_repeated_names(network, counts)]
     for layer in network.layers:
-        if layer.name in seen:
-            raise ConversionError(
+        for ref in (ref for call in layer.calls for ref in call.inputs if ref.layer not in counts):
+            errors.append(_missing(ref, f"layer '{layer.name}' takes its input from", names))
+    for ref in (*network.inputs, *network.outputs):
+        if ref.layer not in counts:
+            errors.append(_missing(ref, "the network's inputs and outputs name", names))
+    if errors:
+        raise joined(errors, network.place)
+
+
+def _repeated_names(network: Network, counts: Mapping[str, int]) -> Iterator[ConversionError]:
+    """An error for each name that several layers have, where the second of them stands."""
+    seen: Counter[str] = Counter()
+    for layer in network.layers:
+        seen[layer.name] += 1
+        if seen[layer.name] == 2:
+            yield ConversionError(
                 f"{counts[layer.name]} layers have the name '{layer.name}'",
                 place=layer.place,
                 fix="Give each layer a name of its own; to share a layer, list it once and call it several times.",
             )
-        seen.add(layer.name)
-    for layer in network.layers:
-        for call in layer.calls:
-            for ref in call.inputs:
-                if ref.layer not in counts:
-                    raise _missing(ref, f"layer '{layer.name}' takes its input from", list(counts))
-    for ref in (*network.inputs, *network.outputs):
-        if ref.layer not in counts:
-            raise _missing(ref, "the network's inputs and outputs name", list(counts))
 
 
 def drop_unreachable(network: Network) -> Network:
-    """The network without the layers that no output depends on, which are logged as a warning."""
+    """The network without the layers that no output depends on, which are logged as a warning.
+
+    A shared layer is reached through those of its calls that an output depends on.
+    """
     layers = {layer.name: layer for layer in network.layers}
-    reached: set[str] = set()
-    to_visit = [ref.layer for ref in network.outputs]
+    reached: set[tuple[str, int]] = set()
+    to_visit = [(ref.layer, ref.call) for ref in network.outputs]
     while to_visit:
-        name = to_visit.pop()
-        if name not in reached:
-            reached.add(name)
-            to_visit.extend(ref.layer for call in layers[name].calls for ref in call.inputs)
-    unused = [layer for layer in network.layers if layer.name not in reached]
+        name, call = to_visit.pop()
+        if (name, call) not in reached:
+            reached.add((name, call))
+            calls = layers[name].calls[call : call + 1]  # of one that is not there, the order of execution tells
+            to_visit.extend((ref.layer, ref.call) for call in calls for ref in call.inputs)
+    names = {name for name, _call in reached}
+    unused = [layer for layer in network.layers if layer.name not in names]
     if not unused:
         return network
-    names = ", ".join(f"'{layer.name}'" for layer in unused)
-    logger.warning("%s: no output depends on %s; left out of the graph", unused[0].place, names)
+    told = ", ".join(f"'{layer.name}'" for layer in unused)
+    logger.warning("%s: no output depends on %s; left out of the graph", unused[0].place, told)
     return replace(
         network,
-        layers=tuple(layer for layer in network.layers if layer.name in reached),
-        inputs=tuple(ref for ref in network.inputs if ref.layer in reached),
+        layers=tuple(layer for layer in network.layers if layer.name in names),
+        inputs=tuple(ref for ref in network.inputs if ref.layer in names),
     )
 
 
@@ -154,7 +171,7 @@ def execution_order(network: Network) -> tuple[Step, ...]:
     """The calls that the outputs depend on, each after those that it takes its inputs from, else in the file's order.
 
     Raises:
-        ConversionError: if layers wait for each other, or a reference asks for a call or an output that is not there.
+        ConversionError: if layers wait for each other, or a reference asks for a call that is not there.
     """
     steps = {
         (layer.name, number): Step(layer, order, number)
@@ -195,12 +212,6 @@ def _needed(network: Network, steps: dict[tuple[str, int], Step]) -> dict[tuple[
                 f"asks for call {ref.call} of layer '{ref.layer}', which has {calls} (the first is 0)",
                 place=ref.place,
                 fix="Write the number of a call that the layer has.",
-            )
-        if ref.tensor != 0:
-            raise ConversionError(
-                f"asks for output {ref.tensor} of layer '{ref.layer}', which has one output (number 0)",
-                place=ref.place,
-                fix="Write 0.",
             )
         if key not in needed:
             needed[key] = None

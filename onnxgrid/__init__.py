@@ -1,26 +1,34 @@
 """Train Keras-style networks as ONNX graphs, coarse to fine, carrying weights from one resolution to the next.
 
-The public functions are here, one per command: `train`, `transplant`, `inspect_model`; converting is
-`converters.convert`. Importing this package loads none of torch, onnxruntime and onnx: a function's module is imported
-when the function is first asked for.
+The public functions are here: `convert`, `to_keras`, `train`, `transplant`, `inspect_model`; `converters` has the steps
+that converting consists of. Importing this package loads none of torch, onnxruntime and onnx: a function's module is
+imported when the function is first asked for.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+import converters  # noqa: F401 - comes before onnx_ir, whose import it makes shorter
 
 # Bound here and not on demand: the import system binds the package `onnxgrid.transplant` to the same name when it is
 # first imported, and the function must win whatever a program imports first. That package costs nothing to import.
 from onnxgrid.transplant import transplant
 
 if TYPE_CHECKING:
+    from onnxgrid.conversion import convert, to_keras
     from onnxgrid.inspection import inspect_model
     from onnxgrid.training import train
 
-__all__ = ["__version__", "inspect_model", "train", "transplant"]
+__all__ = ["__version__", "convert", "inspect_model", "to_keras", "train", "transplant"]
 
 __version__ = "0.1.0"
 
-_ON_DEMAND = {"inspect_model": "onnxgrid.inspection", "train": "onnxgrid.training"}
+_ON_DEMAND = {
+    "convert": "onnxgrid.conversion",
+    "inspect_model": "onnxgrid.inspection",
+    "to_keras": "onnxgrid.conversion",
+    "train": "onnxgrid.training",
+}
 """Public name -> the module that defines it."""
 
 

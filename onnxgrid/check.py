@@ -1,4 +1,7 @@
-"""A converted model run on random input, and compared with Keras where Keras is installed and can load the network."""
+"""A converted model run on random input, and compared with Keras where Keras is installed and can load the network.
+
+That is the network of the file, where Keras can load it as it is, else the one that `converters.to_keras` gives back.
+"""
 
 import os
 import re
@@ -13,7 +16,9 @@ import numpy.typing as npt
 import onnx.reference
 import onnx_ir as ir
 
+from converters.errors import ConversionError
 from converters.keras_archive import ARCHIVE_SUFFIX, archived_config
+from converters.to_keras import to_keras
 from converters.weights.keras_names import KERAS_VARIABLES, NOT_WEIGHTS, NetworkLayer, network_layers
 from onnxgrid.errors import WorkFailed
 
@@ -32,6 +37,9 @@ OPEN_SIZE = 64
 TOLERANCE = 1e-4
 """Of the largest output: rounding adds up over some hundred layers."""
 
+MAX_SHOWN_CHARACTERS = 100
+"""Of what Keras says: it likes to add the whole network."""
+
 ORT_MAX_OPSET = 21
 """The newest opset that ONNX Runtime 1.19 knows."""
 
@@ -48,18 +56,21 @@ class CheckReport:
         difference: the largest difference from Keras, relative to its largest output; None if nothing was compared.
         reason: why nothing was compared; empty if something was.
         varies: whether different inputs gave different outputs; if not, a comparison says little.
+        given_back: whether Keras loaded not the network's file but what the model gives back, which is Keras 3's.
     """
 
     runtime: str
     difference: float | None
     reason: str
     varies: bool = True
+    given_back: bool = False
 
     def lines(self) -> list[str]:
         """What a person reads."""
         compared = f"not compared with Keras: {self.reason}"
         if self.difference is not None:
-            compared = f"equals Keras to {self.difference:.1e} of the largest output"
+            keras = "Keras, with the network as it is given back to it," if self.given_back else "Keras"
+            compared = f"equals {keras} to {self.difference:.1e} of the largest output"
             if not self.varies:
                 compared += ", but gives the same for every input: with these weights that says little"
         return [f"check: runs in {self.runtime}", f"check: {compared}"]
@@ -71,21 +82,31 @@ class CheckReport:
             "difference": self.difference,
             "reason": self.reason or None,
             "varies": self.varies,
+            "given_back": self.given_back,
         }
+
+
+@dataclass(frozen=True)
+class _Reference:
+    """A model of Keras that is to give the same, and the layers of ours by their names in it."""
+
+    model: Any
+    layers: Mapping[str, NetworkLayer]
+    given_back: bool
 
 
 def check_model(model: ir.Model, network: Path | None, *, channels_last: bool, seed: int = 0) -> CheckReport:
     """What a model gives on random input, compared with Keras' own network under the same weights.
 
     Args:
-        network: the file that the model was converted from; None if Keras cannot read it again.
+        network: the file that the model was converted from; None if it cannot be read again.
         channels_last: whether the model's inputs and outputs are.
 
     Raises:
         WorkFailed: if the model gives numbers that are not finite, or others than Keras.
     """
-    keras_model = _load(network) if network is not None else "the network came from the standard input"
-    declared = None if isinstance(keras_model, str) else [tuple(x.shape) for x in keras_model.inputs]
+    reference = _reference(model, network, channels_last)
+    declared = None if isinstance(reference, str) else [tuple(x.shape) for x in reference.model.inputs]
     random = np.random.default_rng(seed)
     feeds = {
         str(value.name): random.standard_normal(_sizes(value, keras_shape, channels_last)).astype(np.float32)
@@ -98,15 +119,15 @@ def check_model(model: ir.Model, network: Path | None, *, channels_last: bool, s
                 f"the check failed: output '{value.name}' holds numbers that are not finite",
                 fix="Check the weights; with untrained ones, another --seed may do.",
             )
-    if isinstance(keras_model, str):
-        return CheckReport(runtime, None, keras_model)
-    reason = _put_weights(model, keras_model)
+    if isinstance(reference, str):
+        return CheckReport(runtime, None, reference)
+    reason = _put_weights(model, reference)
     inputs = [x if channels_last or x.ndim < 3 else np.moveaxis(x, 1, -1) for x in feeds.values()]
     if reason or any(
-        x.shape[1:] != _filled(want.shape[1:]) for x, want in zip(inputs, keras_model.inputs, strict=True)
+        x.shape[1:] != _filled(want.shape[1:]) for x, want in zip(inputs, reference.model.inputs, strict=True)
     ):
         return CheckReport(runtime, None, reason or "the input's shape is not that of the file")
-    wanted = keras_model(inputs if len(inputs) > 1 else inputs[0], training=False)
+    wanted = reference.model(inputs if len(inputs) > 1 else inputs[0], training=False)
     wanted = [_as_numpy(y) for y in (wanted if isinstance(wanted, list | tuple) else [wanted])]
     difference = max(_difference(y, want) for y, want in zip(outputs, wanted, strict=True))
     if difference > TOLERANCE:
@@ -115,7 +136,7 @@ def check_model(model: ir.Model, network: Path | None, *, channels_last: bool, s
             fix="Please report it with the network's JSON: a converted network should equal Keras to 1e-5.",
         )
     varies = any(np.ptp(y, axis=0).max() > NOISE * np.abs(y).max() for y in outputs)
-    return CheckReport(runtime, difference, "", varies)
+    return CheckReport(runtime, difference, "", varies, reference.given_back)
 
 
 def _sizes(value: ir.Value, keras_shape: tuple[int | None, ...], channels_last: bool) -> tuple[int, ...]:
@@ -145,32 +166,61 @@ def _run(model: ir.Model, feeds: Mapping[str, Array]) -> tuple[str, list[Array]]
     return f"the reference of onnx {onnx.__version__}", list(outputs)
 
 
-def _load(network: Path) -> Any:
-    """Keras' model of the network, or the reason why there is none."""
+def _reference(model: ir.Model, network: Path | None, channels_last: bool) -> _Reference | str:
+    """What to compare with, or why there is nothing: first the network's file, if it has the model's input shapes."""
     if find_spec("keras") is None:
         return "Keras is not installed"
     if find_spec("torch") is not None:
         os.environ.setdefault("KERAS_BACKEND", "torch")
-    archived = network.suffix.lower() == ARCHIVE_SUFFIX
-    text = archived_config(network) if archived else network.read_text(encoding="utf-8-sig")
+    loaded: Any = "the network came from the standard input"
+    if network is not None:
+        archived = network.suffix.lower() == ARCHIVE_SUFFIX
+        loaded = _load(archived_config(network) if archived else network.read_text(encoding="utf-8-sig"))
+    if not isinstance(loaded, str) and _fits(model, loaded, channels_last):
+        return _Reference(loaded, {layer.name: layer for layer in network_layers(model)}, given_back=False)
+    try:
+        given_back = to_keras(model, str(network))
+    except ConversionError as error:
+        return loaded if isinstance(loaded, str) else error.problem
+    again = _load(given_back.json)
+    if isinstance(again, str):
+        return again
+    return _Reference(again, {layer.keras_name: layer for layer in given_back.layers}, given_back=True)
+
+
+def _fits(model: ir.Model, keras_model: Any, channels_last: bool) -> bool:
+    """Whether they have the same inputs, with the same sizes where both know them."""
+    if len(model.graph.inputs) != len(keras_model.inputs):
+        return False  # the graph lacks those that no output depends on
+    for value, x in zip(model.graph.inputs, keras_model.inputs, strict=True):
+        assert value.shape is not None
+        moved = x.shape if channels_last or len(x.shape) < 3 else (None, x.shape[-1], *x.shape[1:-1])
+        known = [(m, n) for m, n in zip(value.shape, moved, strict=True) if isinstance(m, int) and n is not None]
+        if any(m != n for m, n in known):
+            return False
+    return True
+
+
+def _load(text: str) -> Any:
+    """Keras' model of a network's JSON, or the reason why there is none."""
     try:
         import keras  # type: ignore[import-untyped,unused-ignore]
 
         loaded = keras.models.model_from_json(text)
     except KERAS_ERRORS as error:
-        first = str(error).strip().partition("\n")[0]
-        return f"it cannot load the network ({first or type(error).__name__})"
+        first = str(error).strip().partition("\n")[0] or type(error).__name__
+        shown = first if len(first) <= MAX_SHOWN_CHARACTERS else first[:MAX_SHOWN_CHARACTERS] + "..."
+        return f"it cannot load the network ({shown})"
     return loaded if isinstance(loaded, keras.Model) else "it cannot load the network (which is no model of Keras')"
 
 
-def _put_weights(model: ir.Model, keras_model: Any) -> str:
+def _put_weights(model: ir.Model, reference: _Reference) -> str:
     """Change the Keras model's variables to the model's values; why that cannot be done, or ""."""
-    layers = {layer.name: layer for layer in network_layers(model)}
-    for name, keras_layer in _keras_layers(keras_model, ""):
+    for name, keras_layer in _keras_layers(reference.model, ""):
         for variable in keras_layer.weights:
             if variable.name in NOT_WEIGHTS:
                 continue
-            values = _values(model, layers.get(name), variable.name)
+            values = _values(model, reference.layers.get(name), variable.name)
             if values is None or values.shape != tuple(variable.shape):
                 return f"its variable '{name}/{variable.name}' has no counterpart in the model"
             variable.assign(values)

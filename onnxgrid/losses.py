@@ -4,6 +4,7 @@ together.
 Shapes: outputs y are (N, C, s...); targets are class indices (N, s...) for `NegativeLogLikelihood`, else like y.
 """
 
+import functools
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
@@ -23,11 +24,14 @@ __all__ = [
     "MeanSquaredError",
     "NegativeLogLikelihood",
     "OpWriter",
+    "SoftmaxCrossEntropy",
     "loss_for",
 ]
 
 SMALLEST_NORMAL = float(np.finfo(np.float32).tiny)
 """Probabilities below this count as zero: their logarithm is clamped to `LOWEST_LOG`."""
+NO_CLASS = -100
+"""The index that torch's losses ignore by default: no target has it."""
 LOWEST_LOG = -100.0
 """Where a logarithm of a probability is cut off, as in torch's binary_cross_entropy."""
 
@@ -40,10 +44,15 @@ class OpWriter:
 
     def op(self, op_type: str, *inputs: ir.Value, **attributes: Any) -> ir.Value:
         """The output of a new node."""
-        node = ir.node(op_type, inputs, attributes, name=self._name(op_type))
-        node.outputs[0].name = node.name
+        return self.ops(op_type, 1, *inputs, **attributes)[0]
+
+    def ops(self, op_type: str, outputs: int, *inputs: ir.Value, **attributes: Any) -> tuple[ir.Value, ...]:
+        """The outputs of a new node of several."""
+        node = ir.node(op_type, inputs, attributes, name=self._name(op_type), num_outputs=outputs)
+        for i, output in enumerate(node.outputs):
+            output.name = f"{node.name}/{i}" if i else node.name
         self._graph.append(node)
-        return node.outputs[0]
+        return tuple(node.outputs)
 
     def constant(self, value: Any, dtype: Any = np.float32) -> ir.Value:
         """A new initializer."""
@@ -98,6 +107,9 @@ class Loss(ABC):
 class NegativeLogLikelihood(Loss):
     """-sum(w[t] y[t]) / sum(w[t]) over all positions but the ignored; y are log-probabilities, t class indices
     (torch's NLLLoss).
+
+    Behind a LogSoftmax of the channels the training graph reads the logits instead: the same value, and one kernel for
+    the gradient in the place of two.
     """
 
     weight: tuple[float, ...] | None = None
@@ -142,8 +154,46 @@ class NegativeLogLikelihood(Loss):
         return write.op("Neg", write.op("Div", total, write.op("ReduceSum", weight, keepdims=0)))
 
     def in_torch(self, y: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        weight = None if self.weight is None else torch.tensor(self.weight, device=y.device)
-        return F.nll_loss(y, target, weight, ignore_index=-100 if self.ignore_index is None else self.ignore_index)
+        weight = None if self.weight is None else _class_weights(self.weight, y.device)
+        return F.nll_loss(y, target, weight, ignore_index=self._ignored)
+
+    def attached_to(self, output: ir.Value) -> tuple[Loss, ir.Value]:
+        producer = output.producer()
+        if producer is None or producer.op_type != "LogSoftmax" or producer.inputs[0] is None or output.shape is None:
+            return self, output
+        if producer.attributes.get_int("axis", -1) not in (1, 1 - len(output.shape)):
+            return self, output
+        return SoftmaxCrossEntropy(self.weight, self.ignore_index), producer.inputs[0]
+
+    @property
+    def _ignored(self) -> int:
+        return NO_CLASS if self.ignore_index is None else self.ignore_index
+
+
+@dataclass(frozen=True)
+class SoftmaxCrossEntropy(NegativeLogLikelihood):
+    """The same of y = log-softmax(x), given x (torch's CrossEntropyLoss)."""
+
+    def in_onnx(self, write: OpWriter, y: ir.Value, target: ir.Value) -> ir.Value:
+        weights = [] if self.weight is None else [write.constant(self.weight)]
+        ignored = {} if self.ignore_index is None else {"ignore_index": self.ignore_index}
+        # The log-probabilities, its second output, are what ONNX Runtime's gradient reads.
+        loss, log_probabilities = write.ops("SoftmaxCrossEntropyLoss", 2, y, target, *weights, **ignored)
+        log_probabilities.type, log_probabilities.shape = y.type, y.shape
+        return loss
+
+    def in_torch(self, y: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        weight = None if self.weight is None else _class_weights(self.weight, y.device)
+        return F.cross_entropy(y, target, weight, ignore_index=self._ignored)
+
+    def attached_to(self, output: ir.Value) -> tuple[Loss, ir.Value]:
+        return self, output
+
+
+@functools.cache
+def _class_weights(weight: tuple[float, ...], device: torch.device) -> torch.Tensor:
+    """Kept, since copying it to a device would make every step wait."""
+    return torch.tensor(weight, device=device)
 
 
 @dataclass(frozen=True)

@@ -61,8 +61,12 @@ def test_the_core_needs_no_training_stack() -> None:
     }
 
 
-def test_the_two_training_extras_differ_in_the_onnxruntime_build_alone() -> None:
-    assert requirements("train") ^ requirements("train-gpu") == {"onnxruntime-training-cpu", "onnxruntime-training"}
+CUDA_11 = {f"nvidia-{name}-cu11" for name in ("cublas", "cuda-runtime", "cudnn", "cufft", "curand")}
+
+
+def test_the_two_training_extras_differ_in_the_onnxruntime_build_and_its_libraries_alone() -> None:
+    builds = {"onnxruntime-training-cpu", "onnxruntime-training"}
+    assert requirements("train") ^ requirements("train-gpu") == builds | CUDA_11
 
 
 def test_every_direct_requirement_is_pinned() -> None:

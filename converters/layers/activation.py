@@ -3,9 +3,9 @@
 Source of the formulas: keras/src/activations/activations.py.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -33,7 +33,9 @@ __all__ = [
     "SoftmaxConfig",
     "ThresholdedReLUConfig",
     "activation_layer",
+    "activation_name",
     "elu_layer",
+    "fused_class",
     "gelu_layer",
     "leaky_relu_layer",
     "log_softmax_layer",
@@ -50,7 +52,7 @@ __all__ = [
 Activation = Callable[[Tensor, LayerBuilder], Tensor]
 
 
-def _one_node(op_type: str, formula: str, **attributes: float) -> Activation:
+def _one_node(op_type: str, formula: str, **attributes: float | str) -> Activation:
     """An activation that is one ONNX op."""
 
     def activation(x: Tensor, layer: LayerBuilder) -> Tensor:
@@ -62,7 +64,11 @@ def _one_node(op_type: str, formula: str, **attributes: float) -> Activation:
 
 relu = _one_node("Relu", "max(x, 0).")
 sigmoid = _one_node("Sigmoid", "1 / (1 + exp(-x)).")
+silu = _one_node("Swish", "x * sigmoid(x).")
 tanh = _one_node("Tanh", "tanh(x).")
+mish = _one_node("Mish", "x * tanh(softplus(x)).")
+gelu = _one_node("Gelu", "x * (1 + erf(x / sqrt(2))) / 2.")
+gelu_by_tanh = _one_node("Gelu", "The approximation of gelu by a tanh.", approximate="tanh")
 keras_2_hard_sigmoid = _one_node("HardSigmoid", "clip(0.2 x + 0.5, 0, 1): Keras 2's.", alpha=0.2, beta=0.5)
 
 
@@ -79,16 +85,6 @@ def relu6(x: Tensor, layer: LayerBuilder) -> Tensor:
 def hard_tanh(x: Tensor, layer: LayerBuilder) -> Tensor:
     """min(max(x, -1), 1)."""
     return Tensor(_clip(x.value, -1.0, 1.0, layer), x.layout)
-
-
-def silu(x: Tensor, layer: LayerBuilder) -> Tensor:
-    """x * sigmoid(x)."""
-    return Tensor(layer.op("Mul", [x.value, layer.op("Sigmoid", [x.value])]), x.layout)
-
-
-def mish(x: Tensor, layer: LayerBuilder) -> Tensor:
-    """x * tanh(softplus(x))."""
-    return Tensor(layer.op("Mul", [x.value, layer.op("Tanh", [layer.op("Softplus", [x.value])])]), x.layout)
 
 
 def log_sigmoid(x: Tensor, layer: LayerBuilder) -> Tensor:
@@ -113,25 +109,6 @@ def sparse_plus(x: Tensor, layer: LayerBuilder) -> Tensor:
     ramp = layer.op("HardSigmoid", [x.value], alpha=0.5, beta=0.5)
     rest = layer.op("Relu", [layer.op("Sub", [x.value, layer.scalar("one", 1.0)])])
     return Tensor(layer.op("Add", [layer.op("Mul", [ramp, ramp]), rest]), x.layout)
-
-
-def gelu(x: Tensor, layer: LayerBuilder) -> Tensor:
-    """x * (1 + erf(x / sqrt(2))) / 2."""
-    erf = layer.op("Erf", [layer.op("Div", [x.value, layer.scalar("sqrt_2", math.sqrt(2))])])
-    return _half_of_x_times_one_plus(erf, x, layer)
-
-
-def gelu_by_tanh(x: Tensor, layer: LayerBuilder) -> Tensor:
-    """x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))) / 2: the approximation of gelu."""
-    cube = layer.op("Mul", [layer.op("Mul", [x.value, x.value]), x.value])
-    bent = layer.op("Add", [x.value, layer.op("Mul", [cube, layer.scalar("bend", 0.044715)])])
-    slope = layer.scalar("slope", math.sqrt(2 / math.pi))
-    return _half_of_x_times_one_plus(layer.op("Tanh", [layer.op("Mul", [bent, slope])]), x, layer)
-
-
-def _half_of_x_times_one_plus(value: ir.Value, x: Tensor, layer: LayerBuilder) -> Tensor:
-    product = layer.op("Mul", [x.value, layer.op("Add", [value, layer.scalar("one", 1.0)])])
-    return Tensor(layer.op("Mul", [product, layer.scalar("half", 0.5)]), x.layout)
 
 
 def glu(x: Tensor, layer: LayerBuilder) -> Tensor:
@@ -216,22 +193,39 @@ def read_activation(keys: Keys, key: str = "activation", *, default: Activation 
     value = keys.raw(key)
     if value is None:
         return default
-    name = value
-    if isinstance(value, JsonObject):
-        class_name, config = value.get("class_name"), value.get("config")
-        if isinstance(class_name, str) and class_name.rpartition(">")[2] in FUSED_CLASSES:
-            return _fused_layer(keys, key, class_name, config)
-        name = config if class_name == "function" else class_name
-    known = _BY_NORMAL_NAME.get(name.replace("_", "").lower()) if isinstance(name, str) else None
+    class_name = fused_class(value)
+    if class_name is not None:
+        return _fused_layer(keys, key, class_name, value.get("config"))
+    known = activation_name(value)
     if known == "hard_sigmoid" and keys.written_by_keras_2:
         return keras_2_hard_sigmoid
     if known is not None:
         return ACTIVATIONS[known]
+    name = _written_name(value)
     if isinstance(name, str) and name != value and find_layer(name) is not None:
         raise keys.error(
             key, f'is a layer of class "{name}"', "Write the activation's name, or make it a layer of its own."
         )
     raise keys.unknown(key, name, list(ACTIVATIONS))
+
+
+def fused_class(value: Any) -> str | None:
+    """The class of an activation that is written as a layer, without its package; None if it is written otherwise."""
+    class_name = value.get("class_name") if isinstance(value, JsonObject) else None
+    own_name = class_name.rpartition(">")[2] if isinstance(class_name, str) else None
+    return own_name if own_name in FUSED_CLASSES else None
+
+
+def activation_name(value: Any) -> str | None:
+    """Keras' own name of an activation that is written as a name or a function; None if we do not know it."""
+    name = _written_name(value)
+    return _BY_NORMAL_NAME.get(name.replace("_", "").lower()) if isinstance(name, str) else None
+
+
+def _written_name(value: Any) -> Any:
+    if isinstance(value, JsonObject):
+        return value.get("config") if value.get("class_name") == "function" else value.get("class_name")
+    return value
 
 
 def _fused_layer(keys: Keys, key: str, class_name: str, config: object) -> Activation:
@@ -242,7 +236,7 @@ def _fused_layer(keys: Keys, key: str, class_name: str, config: object) -> Activ
     inner = keys.inner(config)
     checked = entry.read_config(inner)
     inner.report_unread()
-    return lambda x, layer: entry.convert(checked, [x], layer)
+    return lambda x, layer: entry.convert(checked, [x], layer)[0]
 
 
 def _clip(x: ir.Value, minimum: float, maximum: float, layer: LayerBuilder) -> ir.Value:

@@ -1,6 +1,7 @@
 """The ONNX graph under construction, and the view of it that a layer's converter function works with."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any
@@ -16,9 +17,12 @@ import onnx_ir as ir
 from converters.axes import VECTOR, AxisOrder
 from converters.errors import ConversionError
 from converters.initializers import Initializer, generator
+from converters.keys import MAX_INTEGER
 from converters.layers.data_format import DataFormat
 from converters.layers.opsets import find_translation
+from converters.layers.symbolic_sizes import SymbolicSize, named
 from converters.layers.tensor import Layout, Size, Tensor, shown
+from converters.model_file import MAX_MODEL_BYTES
 from converters.network import Call, Layer
 from converters.roles import CLASS_NAME_KEY, FIXED_KEY, KERAS_AXES_KEY, LAYER_KEY, ORDER_KEY, TRAINABLE_KEY
 
@@ -26,6 +30,9 @@ __all__ = ["BATCH", "SPATIAL_NAMES", "GraphBuilder", "IoLayout", "LayerBuilder",
 
 BATCH = "N"
 """The name of the batch's size, which is never known."""
+
+MAX_ELEMENTS = 2**40
+"""Of one sample of one value: 4 TiB. What is below this cannot overflow the 64 bits in which ONNX counts."""
 
 SPATIAL_NAMES = {1: ("L",), 2: ("H", "W"), 3: ("D", "H", "W")}
 """Spatial rank -> names of spatial sizes that are not known."""
@@ -87,7 +94,11 @@ class GraphBuilder:
         """Names of float initializers that are never trained."""
         self.keras_axes: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {}
         """Name of a parameter with several axes -> its shape in Keras, and the Keras axis at each axis of ONNX."""
+        self.transposes: dict[tuple[ir.Value, tuple[int, ...]], ir.Value] = {}
+        """Value and order of its axes -> the Transpose of it."""
         self._names = set(names)
+        self._sizes: dict[str, SymbolicSize] = {}
+        """Those that are not known, by the names that they were given."""
 
     def unique(self, name: str) -> str:
         """The name, or with a number behind it if it is taken; taken from now on."""
@@ -98,11 +109,16 @@ class GraphBuilder:
         return candidate
 
     def rename(self, value: ir.Value, name: str) -> None:
-        """Change the name of a node and its output to one that was kept for it; the old one is free again."""
+        """Change the name of an output of a node, of its first one with the node's, to one that was kept for it.
+
+        The old name is free again.
+        """
         node = value.producer()
         assert node is not None, "a layer that emits nodes returns the output of one"
         self._names.discard(str(value.name))
-        value.name = node.name = name
+        value.name = name
+        if value is node.outputs[0]:
+            node.name = name
 
     def is_taken(self, name: str) -> bool:
         return name in self._names
@@ -137,7 +153,8 @@ class GraphBuilder:
         for output in node.outputs:
             proto = inferred[str(output.name)]
             output.type = ir.serde.deserialize_type_proto_for_type(proto)
-            output.shape = _with_batch(ir.serde.deserialize_type_proto_for_shape(proto), inputs)
+            shape = _with_batch(ir.serde.deserialize_type_proto_for_shape(proto), inputs)
+            output.shape = None if shape is None else named(output, shape, self._sizes)
 
 
 def _with_batch(shape: ir.Shape | None, inputs: Sequence[ir.Value]) -> ir.Shape | None:
@@ -146,6 +163,13 @@ def _with_batch(shape: ir.Shape | None, inputs: Sequence[ir.Value]) -> ir.Shape 
     if first and shape and first[0] == BATCH and not isinstance(shape[0], int):
         return ir.Shape([BATCH, *shape[1:]])
     return shape
+
+
+def _typed(name: str, value: Any) -> Any:
+    """An attribute; onnx_ir itself finds out the type of a list only after many questions that take their time."""
+    if isinstance(value, list | tuple) and all(isinstance(item, int) for item in value):
+        return ir.AttrInt64s(name, value)
+    return value
 
 
 def _type_proto(value: ir.Value) -> onnx.TypeProto:
@@ -197,6 +221,7 @@ class LayerBuilder:
         moved = len(sizes) > 1 and self._graph.io_layout is IoLayout.CHANNELS_LAST
         declared = [BATCH, *sizes[1:], sizes[0]] if moved else [BATCH, *sizes]
         value = ir.Value(name=self.call_name, shape=ir.Shape(declared), type=ir.TensorType(ir.DataType.FLOAT))
+        self._require_size(value, "the input")
         self._graph.inputs[self.name] = value
         if moved:
             value = self.transposed(value, (0, len(sizes), *range(1, len(sizes))))
@@ -230,7 +255,8 @@ class LayerBuilder:
             fixed: never trained nor counted.
 
         Raises:
-            ConversionError: if the name is taken by another layer, or the initializer refuses the shape.
+            ConversionError: if the name is taken by another layer, the initializer refuses the shape, or the values
+                would be too large for a file.
         """
         full_name, seed = f"{self.name}.{name}", self._graph.seed
         shape = axes.onnx_shape(keras_shape)
@@ -240,6 +266,10 @@ class LayerBuilder:
             raise self.error(
                 f"its parameter '{full_name}' has the name of another layer or parameter", "Rename one of them."
             )
+        size = math.prod(keras_shape) * np.dtype(np.float32).itemsize
+        if size > MAX_MODEL_BYTES:
+            problem = f"its parameter '{full_name}' {shown(shape)} would take {size / 2**30:,.1f} GiB"
+            raise self.error(f"{problem}, and a model ends at 2 GiB", "Choose smaller sizes.")
         refusal = initializer.refusal(keras_shape)
         if refusal is not None:
             raise self.error(f"the initializer of '{name}' {refusal}", "Use another initializer.")
@@ -284,7 +314,7 @@ class LayerBuilder:
     def op(self, op_type: str, inputs: Sequence[ir.Value | None], **attributes: Any) -> ir.Value:
         """The output of a new node `<call>/<op_type>`, its type and shape inferred.
 
-        It is asked for as in opset 17; where the graph's opset writes it otherwise, it is translated.
+        Where the opset of the graph writes it otherwise than `converters.layers.opsets` says, it is translated.
         """
         translation = find_translation(op_type, self._graph.opset)
         if translation is not None:
@@ -302,7 +332,8 @@ class LayerBuilder:
         """The outputs of a new node `<call>/<op_type>`, named after it, their types and shapes inferred."""
         name = self._graph.unique(f"{self.call_name}/{op_type}")
         outputs = [ir.Value(name=self._graph.unique(f"{name}/{i}") if i else name) for i in range(count)]
-        node = ir.node(op_type, inputs, attributes, outputs=outputs, name=name, metadata_props=dict(self._metadata))
+        typed = {key: _typed(key, value) for key, value in attributes.items()}
+        node = ir.node(op_type, inputs, typed, outputs=outputs, name=name, metadata_props=dict(self._metadata))
         fixed = [str(value.name) for value in inputs if value is not None and value.name in self._graph.fixed]
         if fixed:
             node.metadata_props[FIXED_KEY] = json.dumps(fixed)
@@ -311,8 +342,26 @@ class LayerBuilder:
         if keras_axes:
             node.metadata_props[KERAS_AXES_KEY] = json.dumps(keras_axes)
         self._graph.infer(node)
+        for output in node.outputs:
+            self._require_size(output, "what it gives")
         self._graph.nodes.append(node)
         return node.outputs
+
+    def _require_size(self, value: ir.Value, what: str) -> None:
+        """Nothing, if a sample of a value has elements, can be held, and its sizes counted by what runs the graph.
+
+        Raises:
+            ConversionError: if not, calling the value `what`.
+        """
+        known = [size for size in value.shape or () if isinstance(size, int)]
+        if 0 in known:
+            problem, fix = "is empty", "Take less of its input away, or use a larger one."
+        elif max(known, default=0) > MAX_INTEGER or math.prod(known) > MAX_ELEMENTS:
+            problem, fix = "is too large to compute", "Choose smaller sizes."
+        else:
+            return
+        sizes = shown(Tensor(value, Layout.KERAS).shape)
+        raise self.error(f"{what}, {sizes} in ONNX's order, {problem}", fix)
 
     def annotate(self, value: ir.Value, key: str, text: str) -> None:
         """Change the metadata of the node that gave a value: what training must know and ONNX has no word for."""
@@ -333,7 +382,10 @@ class LayerBuilder:
         return Tensor(self.transposed(x.value, (0, *range(2, x.rank), 1)), Layout.KERAS)
 
     def transposed(self, value: ir.Value, permutation: Sequence[int]) -> ir.Value:
-        """The value with its axes in another order; what a Transpose gave is taken from before it, in one go."""
+        """The value with its axes in another order; what a Transpose gave is taken from before it, in one go.
+
+        Whoever asks for the same again gets the same.
+        """
         node = value.producer()
         if node is not None and node.op_type == "Transpose":
             before = node.attributes["perm"].as_ints()
@@ -343,7 +395,32 @@ class LayerBuilder:
             value = source
         if list(permutation) == list(range(len(permutation))):
             return value
-        return self.op("Transpose", [value], perm=tuple(permutation))
+        key = value, tuple(permutation)
+        if key not in self._graph.transposes:
+            self._graph.transposes[key] = self.op("Transpose", [value], perm=key[1])
+        return self._graph.transposes[key]
+
+    def unshaped(self, value: ir.Value) -> ir.Value:
+        """A value of the same elements in the same order: what a Flatten or Reshape took to give this one."""
+        node = value.producer()
+        source = node.inputs[0] if node is not None and node.op_type in ("Flatten", "Reshape") else None
+        if source is None or source.shape is None or value.shape is None:
+            return value
+        return source if source.shape[0] == value.shape[0] == BATCH else value
+
+    def reshaped(self, value: ir.Value, sizes: Sequence[Size]) -> ir.Value:
+        """The elements of a value in other sizes, in the same order; the batch, which comes first, stays.
+
+        Nothing is added if what it was made of has these sizes.
+
+        Args:
+            sizes: without the batch; one may be -1.
+        """
+        value = self.unshaped(value)
+        assert value.shape is not None
+        if tuple(value.shape[1:]) == tuple(sizes):
+            return value
+        return self.op("Reshape", [value, self.constant("shape", np.array([0, *sizes], np.int64))])
 
     def image(self, x: Tensor, data_format: DataFormat, spatial_rank: int) -> Tensor:
         """x with so many spatial axes, stored as (N, C, s1...sn), whichever format it has.
@@ -373,6 +450,17 @@ class LayerBuilder:
                 f"Write an axis from {-x.rank} to {x.rank - 1}.",
             )
         return axis % x.rank
+
+    def keras_axes(self, x: Tensor, axes: Sequence[int]) -> list[int]:
+        """As `keras_axis`, of several.
+
+        Raises:
+            ConversionError: if x lacks one, or one comes twice.
+        """
+        counted = [self.keras_axis(x, axis) for axis in axes]
+        if len(set(counted)) < len(counted):
+            raise self.error(f"{list(axes)} names an axis of its input {shown(x.shape)} twice", "Write each axis once.")
+        return counted
 
     def known_size(self, x: Tensor, stored_axis: int) -> int:
         """The size of an axis on which the shape of parameters depends, counted in the ONNX value.

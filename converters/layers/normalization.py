@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import Enum
 
 import numpy as np
 import onnx_ir as ir
@@ -15,7 +16,9 @@ from converters.layers.registry import converts
 from converters.layers.tensor import Tensor, shown
 
 __all__ = [
+    "AffineConfig",
     "BatchNormalizationConfig",
+    "EpsilonAt",
     "GroupNormalizationConfig",
     "InstanceNormalizationConfig",
     "LayerNormalizationConfig",
@@ -37,17 +40,38 @@ SMALLEST_LENGTH = 1e-12
 """What a vector's length counts at least when it is divided by it."""
 
 
+@dataclass(frozen=True)
+class AffineConfig:
+    """What normalizations have in common: what is added to the variance, and the weight and bias that follow.
+
+    With `scale` there is a weight, with `center` a bias.
+    """
+
+    epsilon: float
+    center: bool
+    scale: bool
+    gamma_initializer: Initializer
+    beta_initializer: Initializer
+
+    @classmethod
+    def read(cls, keys: Keys, *, epsilon: float = 1e-3, default: bool = True) -> "AffineConfig":
+        """Args: `epsilon`, and `default` of center and scale, are what an absent key stands for."""
+        return cls(
+            keys.number("epsilon", default=epsilon, minimum=0.0),
+            keys.flag("center", default=default),
+            keys.flag("scale", default=default),
+            read_initializer(keys, "gamma_initializer", ONES),
+            read_initializer(keys, "beta_initializer", ZEROS),
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class BatchNormalizationConfig:
     """Keras `BatchNormalization`, checked: `momentum` is the share that running statistics keep at each step."""
 
     axis: int
     momentum: float
-    epsilon: float
-    center: bool
-    scale: bool
-    gamma_initializer: Initializer
-    beta_initializer: Initializer
+    affine: AffineConfig
     moving_mean_initializer: Initializer
     moving_variance_initializer: Initializer
 
@@ -62,17 +86,19 @@ class BatchNormalizationConfig:
         return cls(
             axis=keys.axis("axis", default=-1),
             momentum=momentum,
-            epsilon=keys.number("epsilon", default=1e-3, minimum=0.0),
-            center=keys.flag("center", default=True),
-            scale=keys.flag("scale", default=True),
-            gamma_initializer=read_initializer(keys, "gamma_initializer", ONES),
-            beta_initializer=read_initializer(keys, "beta_initializer", ZEROS),
+            affine=AffineConfig.read(keys),
             moving_mean_initializer=read_initializer(keys, "moving_mean_initializer", ZEROS),
             moving_variance_initializer=read_initializer(keys, "moving_variance_initializer", ONES),
         )
 
 
-@converts("BatchNormalization", "BatchNormalizationV1", "SyncBatchNormalization", config=BatchNormalizationConfig.read)
+@converts(
+    "BatchNormalization",
+    "BatchNormalizationV1",
+    "BatchNormalizationV2",
+    "SyncBatchNormalization",
+    config=BatchNormalizationConfig.read,
+)
 def batch_normalization(config: BatchNormalizationConfig, inputs: Sequence[Tensor], layer: LayerBuilder) -> Tensor:
     """weight * (x - running_mean) / sqrt(running_var + epsilon) + bias, for each entry of one axis of x, of size C.
 
@@ -82,18 +108,19 @@ def batch_normalization(config: BatchNormalizationConfig, inputs: Sequence[Tenso
     Source: keras.io/api/layers/normalization_layers/batch_normalization; ONNX BatchNormalization, opset 15.
     """
     x, channels, restored = _with_axis_second(inputs[0], config.axis, layer)
+    affine = config.affine
     gamma, beta = (
-        (config.gamma_initializer if config.scale else ONES),
-        (config.beta_initializer if config.center else ZEROS),
+        affine.gamma_initializer if affine.scale else ONES,
+        affine.beta_initializer if affine.center else ZEROS,
     )
     operands = [
         x.value,
-        layer.parameter("weight", (channels,), VECTOR, gamma, fixed=not config.scale),
-        layer.parameter("bias", (channels,), VECTOR, beta, fixed=not config.center),
+        layer.parameter("weight", (channels,), VECTOR, gamma, fixed=not affine.scale),
+        layer.parameter("bias", (channels,), VECTOR, beta, fixed=not affine.center),
         layer.statistic("running_mean", channels, config.moving_mean_initializer),
         layer.statistic("running_var", channels, config.moving_variance_initializer),
     ]
-    return restored(layer.op("BatchNormalization", operands, epsilon=config.epsilon, momentum=config.momentum))
+    return restored(layer.op("BatchNormalization", operands, epsilon=affine.epsilon, momentum=config.momentum))
 
 
 def _with_axis_second(x: Tensor, axis: int, layer: LayerBuilder) -> tuple[Tensor, int, Callable[[ir.Value], Tensor]]:
@@ -124,6 +151,12 @@ def _not_the_batch(keras_axis: int, written: int, x: Tensor, layer: LayerBuilder
     return keras_axis
 
 
+def _axes(x: Tensor, written: Sequence[int], layer: LayerBuilder) -> list[int]:
+    """The axes of x counted from 0, rising, none of them the batch."""
+    counted = layer.keras_axes(x, written)
+    return sorted(_not_the_batch(axis, given, x, layer) for axis, given in zip(counted, written, strict=True))
+
+
 @dataclass(frozen=True, kw_only=True)
 class LayerNormalizationConfig:
     """Keras `LayerNormalization`, checked: the axes in Keras' order, negative from the end.
@@ -132,23 +165,15 @@ class LayerNormalizationConfig:
     """
 
     axes: tuple[int, ...]
-    epsilon: float
-    center: bool
-    scale: bool
+    affine: AffineConfig
     rms_scaling: bool
-    gamma_initializer: Initializer
-    beta_initializer: Initializer
 
     @classmethod
     def read(cls, keys: Keys) -> "LayerNormalizationConfig":
         return cls(
             axes=keys.axes("axis", default=-1),
-            epsilon=keys.number("epsilon", default=1e-3, minimum=0.0),
-            center=keys.flag("center", default=True),
-            scale=keys.flag("scale", default=True),
+            affine=AffineConfig.read(keys),
             rms_scaling=keys.flag("rms_scaling", default=False),
-            gamma_initializer=read_initializer(keys, "gamma_initializer", ONES),
-            beta_initializer=read_initializer(keys, "beta_initializer", ZEROS),
         )
 
 
@@ -161,23 +186,24 @@ def layer_normalization(config: LayerNormalizationConfig, inputs: Sequence[Tenso
     Source: keras.io/api/layers/normalization_layers/layer_normalization; ONNX LayerNormalization, opset 17.
     """
     (x,) = inputs
-    axes = sorted(_not_the_batch(layer.keras_axis(x, axis), axis, x, layer) for axis in config.axes)
+    affine = config.affine
+    axes = _axes(x, config.axes, layer)
     stored, order = stored_order(x, axes)
     shape = tuple(layer.known_size(x, x.stored_axis(axis)) for axis in axes)
     if config.rms_scaling:
         distance = layer.op("Sub", [x.value, layer.op("ReduceMean", [x.value], axes=stored, keepdims=1)])
-        y = _divided_by_root_mean_square(x, distance, stored, config.epsilon, layer)
+        y = _divided_by_root_mean_square(x, distance, stored, affine.epsilon, layer)
         # Keras has a weight here whether or not it scales, and no bias.
-        weight = layer.parameter("weight", shape, order, config.gamma_initializer)
+        weight = layer.parameter("weight", shape, order, affine.gamma_initializer)
         return Tensor(layer.op("Mul", [y, along(weight, stored, x, layer)]), x.layout)
-    if config.scale:
-        scale = layer.parameter("weight", shape, order, config.gamma_initializer)
+    if affine.scale:
+        scale = layer.parameter("weight", shape, order, affine.gamma_initializer)
     else:
         scale = layer.constant("scale", np.ones(order.onnx_shape(shape), np.float32))
-    bias = [layer.parameter("bias", shape, order, config.beta_initializer)] if config.center else []
+    bias = [layer.parameter("bias", shape, order, affine.beta_initializer)] if affine.center else []
     others = [axis for axis in range(x.rank) if axis not in stored]
     moved = layer.transposed(x.value, [*others, *stored])
-    y = layer.op("LayerNormalization", [moved, scale, *bias], axis=len(others) - x.rank, epsilon=config.epsilon)
+    y = layer.op("LayerNormalization", [moved, scale, *bias], axis=len(others) - x.rank, epsilon=affine.epsilon)
     return Tensor(layer.transposed(y, [int(i) for i in np.argsort([*others, *stored])]), x.layout)
 
 
@@ -202,7 +228,7 @@ def rms_normalization(config: RMSNormalizationConfig, inputs: Sequence[Tensor], 
     Source: keras.io/api/layers/normalization_layers/rms_normalization; ONNX has the op from opset 23 on.
     """
     (x,) = inputs
-    axes = sorted(_not_the_batch(layer.keras_axis(x, axis), axis, x, layer) for axis in config.axes)
+    axes = _axes(x, config.axes, layer)
     stored, order = stored_order(x, axes)
     shape = tuple(layer.known_size(x, x.stored_axis(axis)) for axis in axes)
     y = _divided_by_root_mean_square(x, x.value, stored, config.epsilon, layer)
@@ -226,22 +252,14 @@ class GroupNormalizationConfig:
 
     groups: int | None
     axis: int
-    epsilon: float
-    center: bool
-    scale: bool
-    gamma_initializer: Initializer
-    beta_initializer: Initializer
+    affine: AffineConfig
 
     @classmethod
     def read(cls, keys: Keys) -> "GroupNormalizationConfig":
         return cls(
             groups=None if keys.raw("groups") == -1 else keys.integer("groups", default=32),
             axis=keys.axis("axis", default=-1),
-            epsilon=keys.number("epsilon", default=1e-3, minimum=0.0),
-            center=keys.flag("center", default=True),
-            scale=keys.flag("scale", default=True),
-            gamma_initializer=read_initializer(keys, "gamma_initializer", ONES),
-            beta_initializer=read_initializer(keys, "beta_initializer", ZEROS),
+            affine=AffineConfig.read(keys),
         )
 
 
@@ -255,6 +273,7 @@ def group_normalization(config: GroupNormalizationConfig, inputs: Sequence[Tenso
     each group before opset 21; here each group is an instance.
     """
     x, channels, restored = _with_axis_second(inputs[0], config.axis, layer)
+    affine = config.affine
     groups = channels if config.groups is None else config.groups
     if channels % groups:
         raise layer.error(
@@ -262,16 +281,16 @@ def group_normalization(config: GroupNormalizationConfig, inputs: Sequence[Tenso
             'Choose "groups" so that it divides the channels.',
         )
     if groups == channels and x.rank > 2:
-        return restored(_normalized_instances(x, channels, config, layer))
+        return restored(_normalized_instances(x, channels, affine, layer))
     ones, zeros = (layer.constant(what, np.full(groups, n, np.float32)) for what, n in (("ones", 1), ("zeros", 0)))
     grouped = layer.op("Reshape", [x.value, layer.constant("groups", np.array([0, groups, -1], np.int64))])
-    y = layer.op("InstanceNormalization", [grouped, ones, zeros], epsilon=config.epsilon)
+    y = layer.op("InstanceNormalization", [grouped, ones, zeros], epsilon=affine.epsilon)
     y = _in_shape_of(x, y, layer)
-    if config.scale:
-        weight = layer.parameter("weight", (channels,), VECTOR, config.gamma_initializer)
+    if affine.scale:
+        weight = layer.parameter("weight", (channels,), VECTOR, affine.gamma_initializer)
         y = layer.op("Mul", [y, along(weight, [1], x, layer)])
-    if config.center:
-        bias = layer.parameter("bias", (channels,), VECTOR, config.beta_initializer)
+    if affine.center:
+        bias = layer.parameter("bias", (channels,), VECTOR, affine.beta_initializer)
         y = layer.op("Add", [y, along(bias, [1], x, layer)])
     return restored(y)
 
@@ -289,31 +308,41 @@ def _in_shape_of(x: Tensor, y: ir.Value, layer: LayerBuilder) -> ir.Value:
     return reshaped
 
 
-@dataclass(frozen=True, kw_only=True)
-class InstanceNormalizationConfig:
-    """`InstanceNormalization` of the reference program, keras-contrib or TensorFlow Addons, checked."""
+class EpsilonAt(Enum):
+    """What epsilon is added to."""
 
-    axis: int
-    epsilon: float
-    center: bool
-    scale: bool
-    gamma_initializer: Initializer
-    beta_initializer: Initializer
+    VARIANCE = "variance"
+    DEVIATION = "deviation"
+
+
+@dataclass(frozen=True)
+class InstanceNormalizationConfig:
+    """`InstanceNormalization` of the reference program, keras-contrib or TensorFlow Addons, checked.
+
+    Without an axis, which only keras-contrib knows, a sample is normalised as a whole. TensorFlow Addons writes how
+    many groups of channels there are: as many as channels, or -1, which stands for that.
+    """
+
+    axis: int | None
+    groups: int
+    affine: AffineConfig
+    epsilon_at: EpsilonAt
 
     @classmethod
     def read(cls, keys: Keys) -> "InstanceNormalizationConfig":
         keys.refuse_unless("track_running_stats", False, "an instance is normalised by its own mean and variance")
-        keys.refuse_unless("groups", -1, "an instance is normalised channel by channel")
         keys.raw("momentum")  # of running statistics, which there are none of
         affine = keys.flag("affine", default=False)
+        # TensorFlow Addons writes "groups", the reference program torch's "affine", keras-contrib neither.
+        of_contrib = "center" in keys.names() and not {"affine", "groups"} & {*keys.names()}
+        whole = of_contrib and "axis" in keys.names() and not keys.has("axis")
+        axis = keys.raw("axis") if whole else keys.axis("axis", default=-1)
         return cls(
-            axis=keys.axis("axis", default=-1),
-            # Each of the three programs writes it; torch's default is what the reference program has.
-            epsilon=keys.number("epsilon", default=1e-5, minimum=0.0),
-            center=keys.flag("center", default=affine),
-            scale=keys.flag("scale", default=affine),
-            gamma_initializer=read_initializer(keys, "gamma_initializer", ONES),
-            beta_initializer=read_initializer(keys, "beta_initializer", ZEROS),
+            axis,
+            keys.integer("groups", default=-1, minimum=-1),
+            # Each of the three programs writes epsilon; torch's default is what the reference program has.
+            AffineConfig.read(keys, epsilon=1e-5, default=affine),
+            EpsilonAt.DEVIATION if of_contrib else EpsilonAt.VARIANCE,
         )
 
 
@@ -323,28 +352,59 @@ def instance_normalization(
 ) -> Tensor:
     """weight * (x - mean) / sqrt(variance + epsilon) + bias, with the mean and the variance of each sample's channel.
 
-    Declares weight with scale and bias with center, both (C,).
+    That of keras-contrib divides by sqrt(variance) + epsilon, and without an axis takes all channels together.
+    Declares weight with scale and bias with center, both (C,); (1,) where all channels are taken together.
     Raises ConversionError if C is unknown or x has no spatial axis.
-    Source: docs.pytorch.org InstanceNorm2d; ONNX InstanceNormalization.
+    Source: docs.pytorch.org InstanceNorm2d; ONNX InstanceNormalization; keras-contrib, instancenormalization.py.
     """
+    if config.axis is None:
+        (x,) = inputs
+        return Tensor(_by_deviation(x, list(range(1, x.rank)), 1, config.affine, layer), x.layout)
     x, channels, restored = _with_axis_second(inputs[0], config.axis, layer)
     if x.rank < 3:
         raise layer.error(f"its input {shown(x.shape)} has no spatial axis", "Use LayerNormalization.")
-    return restored(_normalized_instances(x, channels, config, layer))
+    if config.groups not in (-1, channels):
+        raise layer.error(
+            f'"groups" is {config.groups}, and its input {shown(inputs[0].shape)} has {channels} channels: '
+            "an instance is normalised channel by channel",
+            "Write -1, or use GroupNormalization.",
+        )
+    if config.epsilon_at is EpsilonAt.DEVIATION:
+        return restored(_by_deviation(x, list(range(2, x.rank)), channels, config.affine, layer))
+    return restored(_normalized_instances(x, channels, config.affine, layer))
 
 
-def _normalized_instances(
-    x: Tensor, channels: int, config: GroupNormalizationConfig | InstanceNormalizationConfig, layer: LayerBuilder
+def _by_deviation(
+    x: Tensor, stored_axes: Sequence[int], channels: int, affine: AffineConfig, layer: LayerBuilder
 ) -> ir.Value:
-    if config.scale:
-        scale = layer.parameter("weight", (channels,), VECTOR, config.gamma_initializer)
+    """weight * (x - mean) / (sqrt(variance) + epsilon) + bias, with the mean and the variance over stored axes of x."""
+    distance = layer.op("Sub", [x.value, layer.op("ReduceMean", [x.value], axes=stored_axes, keepdims=1)])
+    variance = layer.op("ReduceMean", [layer.op("Mul", [distance, distance])], axes=stored_axes, keepdims=1)
+    deviation = layer.op("Add", [layer.op("Sqrt", [variance]), layer.scalar("epsilon", affine.epsilon)])
+    y = layer.op("Div", [distance, deviation])
+
+    def placed(value: ir.Value) -> ir.Value:
+        return along(value, [1], x, layer) if channels > 1 else value
+
+    if affine.scale:
+        weight = layer.parameter("weight", (channels,), VECTOR, affine.gamma_initializer)
+        y = layer.op("Mul", [y, placed(weight)])
+    if affine.center:
+        bias = layer.parameter("bias", (channels,), VECTOR, affine.beta_initializer)
+        y = layer.op("Add", [y, placed(bias)])
+    return y
+
+
+def _normalized_instances(x: Tensor, channels: int, affine: AffineConfig, layer: LayerBuilder) -> ir.Value:
+    if affine.scale:
+        scale = layer.parameter("weight", (channels,), VECTOR, affine.gamma_initializer)
     else:
         scale = layer.constant("scale", np.ones(channels, np.float32))
-    if config.center:
-        bias = layer.parameter("bias", (channels,), VECTOR, config.beta_initializer)
+    if affine.center:
+        bias = layer.parameter("bias", (channels,), VECTOR, affine.beta_initializer)
     else:
         bias = layer.constant("bias", np.zeros(channels, np.float32))
-    return layer.op("InstanceNormalization", [x.value, scale, bias], epsilon=config.epsilon)
+    return layer.op("InstanceNormalization", [x.value, scale, bias], epsilon=affine.epsilon)
 
 
 @dataclass(frozen=True)
@@ -365,7 +425,7 @@ def unit_normalization(config: UnitNormalizationConfig, inputs: Sequence[Tensor]
     Source: keras.io/api/layers/normalization_layers/unit_normalization; ONNX ReduceL2.
     """
     (x,) = inputs
-    return of_unit_length(x, [layer.keras_axis(x, axis) for axis in config.axes], layer)
+    return of_unit_length(x, layer.keras_axes(x, config.axes), layer)
 
 
 def of_unit_length(x: Tensor, keras_axes: Sequence[int], layer: LayerBuilder) -> Tensor:

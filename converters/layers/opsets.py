@@ -1,8 +1,10 @@
-"""Operators that other opsets write otherwise. Converter functions speak opset 17; this is where they are translated.
+"""Operators that some opsets write otherwise. Converter functions speak opset 17, and a newer one where that has one
+operator for what took several; this is where they are translated.
 
 What is not here is written alike from `MIN_OPSET` to the newest that onnx knows.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -48,12 +50,12 @@ def translates(*op_types: str, opsets: range) -> Callable[[Emit], Emit]:
 
 
 def find_translation(op_type: str, opset: int) -> Emit | None:
-    """What writes the operator in this opset; None if it is written as in opset 17."""
+    """What writes the operator in this opset; None if it is written as it was asked for."""
     translation = TRANSLATIONS.get(op_type)
     return translation.emit if translation is not None and opset in translation.opsets else None
 
 
-@translates("ReduceMax", "ReduceMean", "ReduceMin", opsets=range(18, MAX_OPSET + 1))
+@translates("ReduceL2", "ReduceMax", "ReduceMean", "ReduceMin", opsets=range(18, MAX_OPSET + 1))
 @translates("ReduceSum", opsets=range(MIN_OPSET, MAX_OPSET + 1))
 def reduction(
     layer: "LayerBuilder", op_type: str, inputs: Sequence[ir.Value | None], attributes: Attributes
@@ -94,3 +96,33 @@ def layer_normalization(
     for op_type, value in zip(("Mul", "Add"), scale_and_bias, strict=False):
         y = layer.node(op_type, [y, value], {})
     return y
+
+
+@translates("Gelu", opsets=range(MIN_OPSET, 20))
+def gelu(layer: "LayerBuilder", op_type: str, inputs: Sequence[ir.Value | None], attributes: Attributes) -> ir.Value:
+    """x * (1 + erf(x / sqrt(2))) / 2, or as the approximation x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))) / 2.
+
+    Source: ONNX Gelu, opset 20.
+    """
+    (x,) = inputs
+    if attributes.get("approximate", "none") == "tanh":
+        cube = layer.node("Mul", [layer.node("Mul", [x, x], {}), x], {})
+        bent = layer.node("Add", [x, layer.node("Mul", [cube, layer.scalar("bend", 0.044715)], {})], {})
+        slope = layer.scalar("slope", math.sqrt(2 / math.pi))
+        curve = layer.node("Tanh", [layer.node("Mul", [bent, slope], {})], {})
+    else:
+        curve = layer.node("Erf", [layer.node("Div", [x, layer.scalar("sqrt_2", math.sqrt(2))], {})], {})
+    product = layer.node("Mul", [x, layer.node("Add", [curve, layer.scalar("one", 1.0)], {})], {})
+    return layer.node("Mul", [product, layer.scalar("half", 0.5)], {})
+
+
+@translates("Mish", opsets=range(MIN_OPSET, 18))
+def mish(layer: "LayerBuilder", op_type: str, inputs: Sequence[ir.Value | None], attributes: Attributes) -> ir.Value:
+    """x * tanh(softplus(x)). Source: ONNX Mish, opset 18."""
+    return layer.node("Mul", [*inputs, layer.node("Tanh", [layer.node("Softplus", inputs, {})], {})], {})
+
+
+@translates("Swish", opsets=range(MIN_OPSET, 24))
+def swish(layer: "LayerBuilder", op_type: str, inputs: Sequence[ir.Value | None], attributes: Attributes) -> ir.Value:
+    """x * sigmoid(x). Source: ONNX Swish, opset 24."""
+    return layer.node("Mul", [*inputs, layer.node("Sigmoid", inputs, {})], {})

@@ -1,5 +1,6 @@
 """Layers that bring raw data to the range that a network is trained for."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ import onnx_ir as ir
 
 from converters.initializers import ONES, ZEROS
 from converters.keys import Keys
-from converters.layers.broadcasting import along, stored_order
+from converters.layers.broadcasting import along, spread, stored_order
 from converters.layers.layer_builder import LayerBuilder
 from converters.layers.registry import converts
 from converters.layers.tensor import Layout, Tensor, shown
@@ -79,7 +80,10 @@ class NormalizationConfig:
     @classmethod
     def read(cls, keys: Keys) -> "NormalizationConfig":
         axes = keys.axes("axis", default=-1, may_be_empty=True)
-        mean, variance = (keys.numbers(key) if keys.has(key) else keys.raw(key) for key in ("mean", "variance"))
+        mean, variance = (
+            keys.numbers(key, minimum=least) if keys.has(key) else keys.raw(key)
+            for key, least in (("mean", -math.inf), ("variance", 0.0))
+        )
         if (mean is None) != (variance is None):
             key = "mean" if variance is None else "variance"
             raise keys.error(key, "is given without the other of mean and variance", "Write both or none.")
@@ -95,21 +99,32 @@ def normalization(config: NormalizationConfig, inputs: Sequence[Tensor], layer: 
     Source: keras.io/api/layers/preprocessing_layers/numerical/normalization.
     """
     (x,) = inputs
-    axes = sorted(layer.keras_axis(x, axis) for axis in config.axes)
+    axes = sorted(layer.keras_axes(x, config.axes))
     sizes = tuple(layer.known_size(x, x.stored_axis(axis)) for axis in axes)
     stored, order = stored_order(x, axes)
-    deviation: ir.Value
-    if config.mean is None or config.variance is None:
-        mean = layer.parameter("running_mean", sizes, order, ZEROS, fixed=True)
-        variance = layer.parameter("running_var", sizes, order, ONES, fixed=True)
-        deviation = layer.op("Max", [layer.op("Sqrt", [variance]), layer.scalar("smallest", SMALLEST_DEVIATION)])
-    else:
+    if config.mean is not None and config.variance is not None:
         deviations = np.maximum(np.sqrt(config.variance), np.float32(SMALLEST_DEVIATION))
-        mean = layer.constant("mean", order.to_onnx(_broadcast("mean", config.mean, sizes, layer)))
-        deviation = layer.constant("deviation", order.to_onnx(_broadcast("variance", deviations, sizes, layer)))
+        arrays = {"mean": ("mean", config.mean), "deviation": ("variance", deviations)}
+        mean, deviation = (
+            layer.constant(what, spread(order.to_onnx(_broadcast(key, array, sizes, layer)), stored, x))
+            for what, (key, array) in arrays.items()
+        )
+        return _normalized(x, mean, deviation, config.invert, layer)
+    mean = layer.parameter("running_mean", sizes, order, ZEROS, fixed=True)
+    variance = layer.parameter("running_var", sizes, order, ONES, fixed=True)
+    if stored == [1] and not config.invert:
+        one, zero = (layer.constant(what, np.full(sizes, n, np.float32)) for what, n in (("scale", 1), ("offset", 0)))
+        # Of no variance, the root of this epsilon is what Keras divides by; of any other, it is below rounding.
+        y = layer.op("BatchNormalization", [x.value, one, zero, mean, variance], epsilon=SMALLEST_DEVIATION**2)
+        return Tensor(y, x.layout)
+    deviation = layer.op("Max", [layer.op("Sqrt", [variance]), layer.scalar("smallest", SMALLEST_DEVIATION)])
     if stored:
         mean, deviation = along(mean, stored, x, layer), along(deviation, stored, x, layer)
-    if config.invert:
+    return _normalized(x, mean, deviation, config.invert, layer)
+
+
+def _normalized(x: Tensor, mean: ir.Value, deviation: ir.Value, invert: bool, layer: LayerBuilder) -> Tensor:
+    if invert:
         return Tensor(layer.op("Add", [layer.op("Mul", [x.value, deviation]), mean]), x.layout)
     return Tensor(layer.op("Div", [layer.op("Sub", [x.value, mean]), deviation]), x.layout)
 

@@ -3,16 +3,20 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import wraps
 from typing import Any, TypeVar
 
 from converters.keys import Keys
 from converters.layers.layer_builder import LayerBuilder
 from converters.layers.tensor import Tensor
 
-__all__ = ["LAYERS", "Arity", "LayerEntry", "converts", "find_layer"]
+__all__ = ["LAYERS", "Arity", "LayerEntry", "Result", "converts", "find_layer", "giving_a_tuple"]
 
 Config = TypeVar("Config")
-Converter = Callable[[Config, Sequence[Tensor], LayerBuilder], Tensor]
+Result = Tensor | tuple[Tensor, ...]
+"""What a call gives: one tensor, or as many as it has outputs."""
+
+Converter = Callable[[Config, Sequence[Tensor], LayerBuilder], Result]
 
 
 class Arity(Enum):
@@ -39,7 +43,7 @@ class LayerEntry:
 
     class_name: str
     read_config: Callable[[Keys], Any]
-    convert: Callable[[Any, Sequence[Tensor], LayerBuilder], Tensor]
+    convert: Callable[[Any, Sequence[Tensor], LayerBuilder], tuple[Tensor, ...]]
     arity: Arity
 
 
@@ -61,10 +65,23 @@ def converts(
             if class_name in LAYERS:
                 owner = LAYERS[class_name].convert
                 raise ValueError(f"{class_name} is converted by {owner.__module__}.{owner.__name__} already")
-            LAYERS[class_name] = LayerEntry(class_names[0], config, function, arity)
+            LAYERS[class_name] = LayerEntry(class_names[0], config, giving_a_tuple(function), arity)
         return function
 
     return register
+
+
+def giving_a_tuple(
+    function: Converter[Config],
+) -> Callable[[Config, Sequence[Tensor], LayerBuilder], tuple[Tensor, ...]]:
+    """The function, giving a tuple also where it gives one tensor."""
+
+    @wraps(function)
+    def convert(config: Config, inputs: Sequence[Tensor], layer: LayerBuilder) -> tuple[Tensor, ...]:
+        result = function(config, inputs, layer)
+        return result if isinstance(result, tuple) else (result,)
+
+    return convert
 
 
 def find_layer(class_name: str) -> LayerEntry | None:

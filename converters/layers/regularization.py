@@ -38,7 +38,7 @@ class DropoutConfig:
         return cls(keys.number("rate", minimum=0.0, maximum=1.0), noise_shape)
 
 
-@converts("Dropout", config=DropoutConfig.read)
+@converts("Dropout", "FixedDropout", config=DropoutConfig.read)
 def dropout(config: DropoutConfig, inputs: Sequence[Tensor], layer: LayerBuilder) -> Tensor:
     """x; a Dropout node marks where training sets elements to zero and scales the others by 1 / (1 - rate).
 

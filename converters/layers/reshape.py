@@ -51,10 +51,12 @@ def flatten(config: FlattenConfig, inputs: Sequence[Tensor], layer: LayerBuilder
     Source: keras.io/api/layers/reshaping_layers/flatten; ONNX Flatten.
     """
     (x,) = inputs
-    if config.data_format is DataFormat.CHANNELS_FIRST and x.rank > 2:
+    if x.rank == 2:
+        return x
+    if config.data_format is DataFormat.CHANNELS_FIRST:
         x = Tensor(layer.keras_order(x).value, Layout.CHANNELS_FIRST)
     in_order = x if x.has_keras_element_order() else layer.keras_order(x)
-    return Tensor(layer.op("Flatten", [in_order.value]), Layout.KERAS)
+    return Tensor(layer.op("Flatten", [layer.unshaped(in_order.value)]), Layout.KERAS)
 
 
 @dataclass(frozen=True)
@@ -82,8 +84,7 @@ def reshape(config: ReshapeConfig, inputs: Sequence[Tensor], layer: LayerBuilder
     layout = Layout.CHANNELS_FIRST if len(spatial) > 1 and all(size == 1 for size in spatial) else Layout.KERAS
     stored = (channels, *spatial) if layout is Layout.CHANNELS_FIRST else target
     in_order = x if x.has_keras_element_order() else layer.keras_order(x)
-    shape = layer.constant("shape", np.array([0, *stored], np.int64))
-    return Tensor(layer.op("Reshape", [in_order.value, shape]), layout)
+    return Tensor(layer.reshaped(in_order.value, stored), layout)
 
 
 def _resolved(target: tuple[int, ...], x: Tensor, layer: LayerBuilder) -> tuple[int, ...]:

@@ -1,5 +1,6 @@
 """What flows between layers: an ONNX value that knows how its axes stand to Keras' order."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -49,6 +50,11 @@ class Tensor:
             return keras_axis
         return 1 if keras_axis == self.rank - 1 else keras_axis + 1
 
+    def layout_without(self, keras_axes: Sequence[int]) -> Layout:
+        """How it stands to Keras' order once it lacks these Keras axes, of which the batch is none."""
+        rank = self.rank - len(set(keras_axes))
+        return self.layout if self.rank - 1 not in keras_axes and rank > 2 else Layout.KERAS
+
     def has_keras_element_order(self) -> bool:
         """Whether the elements lie in memory as Keras' would: also where only axes of size 1 are moved."""
         *spatial, channels = self.shape[1:]
@@ -56,5 +62,5 @@ class Tensor:
 
 
 def shown(shape: tuple[Size, ...]) -> str:
-    """A shape for messages: `(N, 8, ?, 3)`."""
+    """A shape for messages: `(N, 8, W, 3)`."""
     return "(" + ", ".join("?" if size is None else str(size) for size in shape) + ")"

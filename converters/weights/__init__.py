@@ -5,7 +5,15 @@
 
 from converters.weights import keras, numpy, onnx, safetensors, torch
 from converters.weights.keras_names import NetworkLayer, network_layers
-from converters.weights.registry import READERS, WRITERS, read_weights, reads, write_weights, writes
+from converters.weights.registry import (
+    READERS,
+    WRITERS,
+    is_written_by_network,
+    read_weights,
+    reads,
+    write_weights,
+    writes,
+)
 from converters.weights.weight import Weight, Weights
 
 __all__ = [
@@ -14,6 +22,7 @@ __all__ = [
     "NetworkLayer",
     "Weight",
     "Weights",
+    "is_written_by_network",
     "keras",
     "network_layers",
     "numpy",

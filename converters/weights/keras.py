@@ -69,7 +69,7 @@ def read_keras_archive(path: Path, network: Sequence[NetworkLayer] = ()) -> Weig
     return _read(open_hdf5(_ArrayFile(archive.data(WEIGHTS_MEMBER)), archive.file), stated, network, archive.file)
 
 
-@writes(KERAS3_SUFFIX)
+@writes(KERAS3_SUFFIX, by_network=True)
 def write_keras_weights(path: Path, weights: Weights, network: Sequence[NetworkLayer]) -> None:
     """Write a file that `load_weights` of Keras 3 takes, for a model of these layers.
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from converters.errors import WeightFileError
 from converters.weights.hdf5 import dataset_weight, find, texts_attribute
-from converters.weights.keras_names import KERAS_VARIABLES, NamedVariable, NetworkLayer, match_by_order
+from converters.weights.keras_names import KERAS_VARIABLES, NamedVariable, NetworkLayer
+from converters.weights.keras_order import match_by_order
 from converters.weights.weight import Weight
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ the order of their making. Since Keras 3.5 the group `vars` says the layer's nam
 `_layer_checkpoint_dependencies` in the place of `layers`.
 """
 
+import logging
 import pathlib
 import re
 from collections import Counter
@@ -13,16 +14,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import ml_dtypes
+import numpy as np
 
 from converters.errors import WeightFileError
 from converters.weights.hdf5 import address, children, dataset_weight, text_attribute
-from converters.weights.keras_names import KERAS_VARIABLES, NamedVariable, NetworkLayer, match_by_order, snake_case
+from converters.weights.keras_names import KERAS_VARIABLES, NOT_WEIGHTS, NamedVariable, NetworkLayer, snake_case
+from converters.weights.keras_order import layers_by_order, match_by_order
 from converters.weights.weight import Weight
 
 if TYPE_CHECKING:
     import h5py
 
 __all__ = ["read_keras3_layout", "write_keras3_layout"]
+
+logger = logging.getLogger(__name__)
 
 VARIABLES = "vars"
 LISTS_OF_LAYERS = frozenset({"layers", "_layer_checkpoint_dependencies"})
@@ -31,6 +36,9 @@ NO_LAYERS = frozenset({"optimizer"})
 
 MAX_DEPTH = 64
 """Groups within groups; a model within a model takes two."""
+
+COUNT = "count"
+"""A variable of Normalization that no graph has, behind the others."""
 
 CLASSES = {snake_case(class_name): class_name for class_name in KERAS_VARIABLES}
 """Keras 3's spelling of a class in paths -> the class."""
@@ -60,22 +68,53 @@ def read_keras3_layout(
     Raises:
         WeightFileError: if an array cannot be read, or the groups are nested without end.
     """
-    groups = list(_groups(root, (), set(), file))
+    groups = [group for group in _groups(root, (), set(), file) if not _is_of_generator(group)]
     names = {_owner(group.path)[0]: group.name for group in groups if group.name and not _owner(group.path)[1]}
     by_name = {layer.name: layer for layer in network}
+    known = stated if names or stated or not network else _known_by_order(groups, network, file)
     variables: list[NamedVariable] = []
     for group in groups:
         owner, part = _owner(group.path)
-        layer = stated.get("/".join(owner))
+        layer = known.get("/".join(owner))
         name = layer.name if layer is not None else _layer_name(owner, names)
-        kind = re.sub(r"_\d+$", "", owner[-1]) if owner else ""
+        kind = _kind(owner)
         class_name = layer.class_name if layer is not None else CLASSES.get(kind, "")
         expected = layer if layer is not None else by_name.get(name)
         variables += [
             NamedVariable(name, class_name or kind, variable, weight)
             for variable, weight in zip(_names(group, part, class_name, expected), group.weights, strict=True)
         ]
-    return match_by_order(variables, network, file)
+    return match_by_order(variables, network, file) if names or stated else variables
+
+
+def _known_by_order(
+    groups: Sequence[_Variables], network: Sequence[NetworkLayer], file: str
+) -> Mapping[str, NetworkLayer]:
+    """The layers of a network by their paths in a file without names.
+
+    Where they cannot be told, they get a name that no layer has: `conv2d_1` in a path is the second convolution of
+    the model, and the network's layer of that name may be another.
+    """
+    paths = {".".join(owner[1::2]): owner for owner in (_owner(group.path)[0] for group in groups if group.weights)}
+    found = layers_by_order({name: _kind(owner) for name, owner in paths.items()}, network)
+    if found is None:
+        logger.warning("%s: has no names of layers, and other layers than the network; nothing can be matched", file)
+        return {
+            "/".join(owner): NetworkLayer("/".join(owner), CLASSES.get(_kind(owner), ""), ())
+            for owner in paths.values()
+        }
+    logger.warning("%s: has no names of layers; matched by class and order", file)
+    return {"/".join(paths[name]): layer for name, layer in found.items()}
+
+
+def _is_of_generator(group: _Variables) -> bool:
+    """Whether the variables are those of a random generator, as a Dropout has one."""
+    return not NOT_WEIGHTS.isdisjoint(_owner(group.path)[1])
+
+
+def _kind(owner: Path) -> str:
+    """The class of a layer as paths have it."""
+    return re.sub(r"_\d+$", "", owner[-1]) if owner else ""
 
 
 def _groups(group: "h5py.Group", path: Path, seen: set[int], file: str) -> Iterator[_Variables]:
@@ -134,6 +173,9 @@ def _names(group: _Variables, part: Path, class_name: str, expected: NetworkLaye
 def write_keras3_layout(path: pathlib.Path, weights: Mapping[str, Weight], network: Sequence[NetworkLayer]) -> None:
     """Write the weights of a network whose models within models were written out, so that it is one list of layers.
 
+    Args:
+        network: its layers in the order in which Keras lists them.
+
     Raises:
         WeightFileError: if a weight has no place in the layers of the network, or a layer lacks one.
     """
@@ -142,11 +184,12 @@ def write_keras3_layout(path: pathlib.Path, weights: Mapping[str, Weight], netwo
     left = dict(weights)
     counts: Counter[str] = Counter()
     with h5py.File(path, "w") as file:
+        file.create_group(VARIABLES)  # the model's own, of which it has none: Keras 3.5 looks for them
         for layer in network:
             kind = snake_case(layer.class_name)
             number, counts[kind] = counts[kind], counts[kind] + 1
             group = file.create_group(f"layers/{kind}_{number}/vars" if number else f"layers/{kind}/vars")
-            group.attrs["name"] = layer.name
+            group.attrs["name"] = layer.keras_name or layer.name
             known = {variable.names[0]: variable for variable in KERAS_VARIABLES.get(layer.class_name, ())}
             for index, variable in enumerate(layer.variables):
                 name = f"{layer.name}.{known[variable].parameter}"
@@ -157,6 +200,9 @@ def write_keras3_layout(path: pathlib.Path, weights: Mapping[str, Weight], netwo
                         fix="Give all weights of the network.",
                     )
                 _write_variable(group, str(index), left.pop(name), layer)
+            if layer.variables and COUNT in known:
+                # Keras counts the samples that it has adapted the layer to, and wants the number back.
+                group.create_dataset(str(len(layer.variables)), data=np.int32(0))
     for name, weight in left.items():
         raise WeightFileError(
             f"no layer of the network has a variable of Keras that '{name}' is",

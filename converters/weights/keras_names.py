@@ -6,9 +6,7 @@ of the variable, which is enough for all but Keras 3's depthwise kernels.
 """
 
 import json
-import logging
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -18,15 +16,13 @@ from converters.axes import DENSE_KERNEL, AxisOrder, convolution_kernel, depthwi
 from converters.roles import CLASS_NAME_KEY, KERAS_AXES_KEY, LAYER_KEY, ORDER_KEY, Role, initializer_roles
 from converters.weights.weight import Weight, Weights, collect_weights
 
-logger = logging.getLogger(__name__)
-
 __all__ = [
     "KERAS_VARIABLES",
+    "NOT_WEIGHTS",
     "KerasVariable",
     "NamedVariable",
     "NetworkLayer",
     "keras_class",
-    "match_by_order",
     "name_variables",
     "network_layers",
     "snake_case",
@@ -42,12 +38,14 @@ class NetworkLayer:
         class_name: Keras' own name of its class; empty if it is not known.
         variables: Keras' names of those variables that it has, in Keras' order.
         axes: our name of a parameter -> the order of its axes and its shape in Keras, where the network says it.
+        keras_name: what Keras calls the layer, where that is another name.
     """
 
     name: str
     class_name: str
     variables: tuple[str, ...]
     axes: "Mapping[str, KerasAxes]" = field(default_factory=dict)
+    keras_name: str = ""
 
 
 @dataclass(frozen=True)
@@ -118,6 +116,9 @@ DEPTHWISE = KerasVariable(("depthwise_kernel", "kernel"), "weight", _depthwise)
 DEPTHWISE_PART = KerasVariable(("depthwise_kernel",), "depthwise.weight", _depthwise)
 POINTWISE_PART = KerasVariable(("pointwise_kernel",), "pointwise.weight", _kernel)
 
+UNNAMED = "variable"
+"""What Keras 3 calls a variable that its layer gives no name; the second and all further ones with a number."""
+
 NOT_WEIGHTS = frozenset({"count", "seed_generator", "seed_generator_state"})
 """Ends of the names of variables that count or draw random numbers, which no ONNX graph has."""
 
@@ -149,7 +150,7 @@ KERAS_VARIABLES: dict[str, tuple[KerasVariable, ...]] = {
         KerasVariable(("variance",), "running_var", unchanged),
         KerasVariable(("count",), "count", unchanged),
     ),
-    "LayerScale": (KerasVariable(("gamma", "variable", "Variable"), "weight", unchanged),),
+    "LayerScale": (KerasVariable(("gamma", UNNAMED, "Variable"), "weight", unchanged),),
     "PReLU": (ALPHA,),
     "Embedding": (EMBEDDINGS,),
 }
@@ -213,35 +214,6 @@ def _stated_axes(node: ir.Node) -> dict[str, tuple[tuple[int, ...], tuple[int, .
     return {name: pair for name, pair in pairs.items() if sorted(pair[1]) == list(range(len(pair[0])))}
 
 
-def match_by_order(
-    variables: Sequence[NamedVariable], network: Sequence[NetworkLayer], file: str
-) -> list[NamedVariable]:
-    """The variables, their layers renamed to those of the network where names cannot tell which is which.
-
-    That is so where the file has no names, and where it has none but those that Keras invents (`conv2d_3`), whose
-    numbers depend on what was built before, and not all are names of the network. Then Keras' own rule holds: the
-    first, second... layer of a class is the first, second... of that class in the network, if there are as many of
-    every class. Where models are layers of the model, or the counts differ, names are all there is.
-    """
-    stored = {v.layer: _kind(v) for v in variables}
-    wanted = [layer for layer in network if layer.variables]
-    unknown = stored.keys() - {layer.name for layer in wanted}
-    invented = all(re.fullmatch(rf"{re.escape(kind)}(_\d+)?", name) for name, kind in stored.items())
-    if not unknown or not invented or Counter(stored.values()) != Counter(snake_case(x.class_name) for x in wanted):
-        return list(variables)
-    by_kind: dict[str, list[NetworkLayer]] = {}
-    for layer in wanted:
-        by_kind.setdefault(snake_case(layer.class_name), []).append(layer)
-    found = {name: by_kind[kind].pop(0) for name, kind in stored.items()}
-    logger.warning("%s: its layers have only the names that Keras invents; matched by class and order", file)
-    return [replace(v, layer=found[v.layer].name, class_name=found[v.layer].class_name) for v in variables]
-
-
-def _kind(variable: NamedVariable) -> str:
-    """The class of a variable's layer in Keras 3's spelling, or what the number of an invented name follows."""
-    return snake_case(variable.class_name) or re.sub(r"_\d+$", "", variable.layer)
-
-
 def name_variables(variables: Iterable[NamedVariable], network: Sequence[NetworkLayer]) -> Weights:
     """The weights under our names and in ONNX order; what is not known keeps its Keras name and order.
 
@@ -261,7 +233,8 @@ def _onnx_weight(named: NamedVariable, known_axes: Mapping[str, AxisOrder], *, s
     stored = named.weight
     likely = SEPARABLE if separable else LIKELY
     known = KERAS_VARIABLES.get(named.class_name, () if named.class_name else likely)
-    found = next((v for v in known if named.variable in v.names), None)
+    variable = re.sub(rf"^{UNNAMED}_\d+$", UNNAMED, named.variable)
+    found = next((v for v in known if variable in v.names), None)
     rank = len(stored.shape)
     parameter = named.variable.replace("/", ".") if found is None else found.parameter
     name = f"{named.layer}.{parameter}" if named.layer else parameter

@@ -5,7 +5,7 @@ external data outside the model's folder or shorter than its tensor, and the two
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from converters.weights.weight import Array, Weight, Weights, collect_weights
 
 __all__ = [
     "embed_external_data",
+    "fill_initializers",
     "initializer_tensor",
     "initializer_weights",
     "open_onnx",
@@ -95,17 +96,37 @@ def write_initializers(model: ir.Model, values: Mapping[str, Array]) -> ir.Model
     """
     copy = model.clone()
     for name, array in values.items():
+        copy.graph.initializers[name].const_value = _replaced(initializer_tensor(copy, name), name, array)
+    return copy
+
+
+def fill_initializers(model: ir.Model, reads: Mapping[str, Callable[[], Array]]) -> ir.Model:
+    """As `write_initializers`, with what reads the values: at every use anew, so that they are never all in memory."""
+    copy = model.clone()
+    for name, read in reads.items():
         old = initializer_tensor(copy, name)
-        if array.shape != old.shape.numpy() or array.dtype != old.dtype.numpy():
-            raise ValueError(f"{name}: {array.dtype} {array.shape} cannot replace {old.dtype} {old.shape}")
-        copy.graph.initializers[name].const_value = ir.Tensor(
-            np.ascontiguousarray(array).reshape(array.shape),
+        copy.graph.initializers[name].const_value = ir.LazyTensor(
+            lambda old=old, name=name, read=read: _replaced(old, name, read()),  # type: ignore[misc]
             dtype=old.dtype,
+            shape=ir.Shape(old.shape.numpy()),
             name=name,
             doc_string=old.doc_string,
             metadata_props=dict(old.metadata_props),
         )
     return copy
+
+
+def _replaced(old: ir.TensorProtocol, name: str, array: Array) -> ir.Tensor[Array]:
+    """What takes the place of a tensor: other values of the same shape and type."""
+    if array.shape != old.shape.numpy() or array.dtype != old.dtype.numpy():
+        raise ValueError(f"{name}: {array.dtype} {array.shape} cannot replace {old.dtype} {old.shape}")
+    return ir.Tensor(
+        np.ascontiguousarray(array).reshape(array.shape),
+        dtype=old.dtype,
+        name=name,
+        doc_string=old.doc_string,
+        metadata_props=dict(old.metadata_props),
+    )
 
 
 def embed_external_data(model: ir.Model, file: str) -> None:

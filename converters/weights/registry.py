@@ -11,7 +11,17 @@ from converters.weights.weight import Weights
 if TYPE_CHECKING:
     from converters.weights.keras_names import NetworkLayer
 
-__all__ = ["NAMED_BY_NETWORK", "READERS", "WRITERS", "read_weights", "reads", "write_weights", "writes"]
+__all__ = [
+    "NAMED_BY_NETWORK",
+    "READERS",
+    "WRITERS",
+    "WRITTEN_BY_NETWORK",
+    "is_written_by_network",
+    "read_weights",
+    "reads",
+    "write_weights",
+    "writes",
+]
 
 Reader = TypeVar("Reader", bound=Callable[..., Weights])
 
@@ -47,24 +57,44 @@ WRITERS: dict[str, Callable[..., None]] = {}
 """Suffix, with its dot and in lower case -> writer of a path, weights and a network. Filled by `@writes`."""
 
 
-def writes(*suffixes: str) -> Callable[[Writer], Writer]:
-    """A decorator that makes a function the writer of files so named; a suffix has one owner."""
+WRITTEN_BY_NETWORK: set[str] = set()
+"""Suffixes of files in which weights stand by the layers of a network, not by name. Filled by `@writes`."""
+
+
+def writes(*suffixes: str, by_network: bool = False) -> Callable[[Writer], Writer]:
+    """A decorator that makes a function the writer of files so named; a suffix has one owner.
+
+    Args:
+        by_network: whether weights stand in the file by the layers of a network.
+    """
 
     def register(writer: Writer) -> Writer:
         for suffix in suffixes:
             if suffix in WRITERS:
                 raise ValueError(f"{suffix} is written by {WRITERS[suffix].__module__} already")
             WRITERS[suffix] = writer
+            if by_network:
+                WRITTEN_BY_NETWORK.add(suffix)
         return writer
 
     return register
+
+
+def is_written_by_network(path: Path) -> bool:
+    """Whether weights stand in a file so named by the layers of a network, which `write_weights` then needs.
+
+    Raises:
+        WeightFileError: if the kind is unknown.
+    """
+    return _suffix(path, WRITERS) in WRITTEN_BY_NETWORK
 
 
 def write_weights(path: Path, weights: Weights, network: "Sequence[NetworkLayer]" = ()) -> None:
     """Write weights to a file of the kind that its name says: under another name beside it, then renamed.
 
     Args:
-        network: the layers of the network that the weights are of (`network_layers`): files of Keras need them.
+        network: the layers of the network that the weights are of, as `converters.to_keras` gives them: files of Keras
+            need them.
 
     Raises:
         WeightFileError: if the kind is unknown, a weight cannot be read, or the file cannot be written.

@@ -1,22 +1,30 @@
-"""`onnxgrid convert`: a network JSON in, an ONNX model out."""
+"""`onnxgrid convert`: a network JSON in, an ONNX model out; or a model in, the JSON of its network out."""
 
+import gc
 import json
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 if TYPE_CHECKING:
     import onnx_ir
+
+    from onnxgrid.conversion import Conversion, KerasConversion
 
 __all__ = ["command"]
 
 STANDARD_STREAM = Path("-")
 
-ARCHIVE_SUFFIX = ".keras"
-"""Of files that hold a network and its weights."""
+MODEL_SUFFIX = ".onnx"
+JSON_SUFFIX = ".json"
+NETWORK_SUFFIXES = (JSON_SUFFIX, ".keras")
+
+FOR_BOTH_WAYS = frozenset({"as_json", "network", "output", "weights_out"})
+"""Parameters that go with a model too; the others say how a network becomes one."""
 
 
 def _sizes(_context: click.Context, _option: click.Parameter, text: str | None) -> tuple[int, ...] | None:
@@ -34,7 +42,7 @@ def _sizes(_context: click.Context, _option: click.Parameter, text: str | None) 
     "-o",
     "--output",
     type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
-    help="Where the model goes; - is the standard output.  [default: beside NETWORK, ending in .onnx]",
+    help="Where the result goes; - is the standard output.  [default: beside NETWORK, ending in .onnx, or .json]",
 )
 @click.option(
     "--input-shape",
@@ -62,24 +70,28 @@ def _sizes(_context: click.Context, _option: click.Parameter, text: str | None) 
 @click.option(
     "--check", is_flag=True, help="Run the model on random input, and compare it with Keras if that is there."
 )
+@click.option(
+    "--weights-out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the weights too: .weights.h5 for Keras, .safetensors, .npz or .pt.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+@click.pass_context
 def command(
+    context: click.Context,
+    /,
     network: Path,
     output: Path | None,
-    input_shape: tuple[int, ...] | None,
-    seed: int,
-    weights: Path | None,
-    strict: bool,
     opset: int | None,
     io_layout: str,
-    dynamic_spatial: bool,
-    fold_batchnorm: bool,
-    check: bool,
     as_json: bool,
+    weights_out: Path | None,
+    **options: Any,
 ) -> None:
-    """Convert a Keras-style network JSON to ONNX.
+    """Convert a Keras-style network JSON to ONNX, or back.
 
-    NETWORK is a JSON file or a .keras archive, or - for a JSON on the standard input.
+    NETWORK is a JSON file or a .keras archive, or - for a JSON on the standard input; or a model (.onnx) that was made
+    so, which becomes the JSON of Keras 3 that keras.models.model_from_json takes.
 
     \b
     Example:
@@ -87,56 +99,43 @@ def command(
         onnxgrid convert models/digits_conv_16.json --input-shape 1,64,64 -o net_64.onnx
         onnxgrid convert resnet50.json --weights resnet50.weights.h5
         onnxgrid convert unet.keras --dynamic-spatial --fold-batchnorm --check -o unet.onnx
+        onnxgrid convert trained.onnx -o trained.json --weights-out trained.weights.h5
     """
-    output = _output_path(network, output)
+    if network.suffix.lower() == MODEL_SUFFIX:
+        _require_no_options(context)
+        output = _json_path(network, output)
+        from onnxgrid.conversion import to_keras
+
+        given_back = to_keras(network, _file(output), weights_out=weights_out)
+        if output == STANDARD_STREAM:
+            click.echo(given_back.json, nl=False)
+        _tell(given_back, output, as_json)
+        return
+    output = _model_path(network, output)
     # Imported here because they load onnx, which `onnxgrid --help` must not wait for.
-    from converters import convert, save_model
     from converters.layers.layer_builder import IoLayout
+    from onnxgrid.conversion import convert
 
+    gc.freeze()  # what was imported stays; looking through it for garbage takes a tenth of the time of a conversion
     source = Path("/dev/stdin") if network == STANDARD_STREAM else network
-    model = convert(
-        source,
-        seed=seed,
-        input_shape=input_shape,
-        opset=_opset(opset),
-        io_layout=IoLayout(io_layout),
-        dynamic_spatial=dynamic_spatial,
-    )
-    if weights is None and network.suffix.lower() == ARCHIVE_SUFFIX:
-        weights = network
-    filled = None
-    if weights is not None:
-        from onnxgrid.transplant.files import fill_from_file
-
-        model, filled = fill_from_file(weights, model, str(network), strict=strict)
-    report = None
-    if check:
-        from onnxgrid.check import check_model
-
-        read_again = None if network == STANDARD_STREAM else network
-        report = check_model(model, read_again, channels_last=io_layout == "channels_last", seed=seed)
-    if fold_batchnorm:
-        from converters.batchnorm_folding import fold_batch_normalization
-
-        fold_batch_normalization(model)
+    how = {"opset": _opset(opset), "io_layout": IoLayout(io_layout), **options}
+    converted = convert(source, _file(output), weights_out=weights_out, **how)
     if output == STANDARD_STREAM:
-        with tempfile.TemporaryDirectory() as folder:
-            save_model(model, Path(folder, "model.onnx"))
-            sys.stdout.buffer.write(Path(folder, "model.onnx").read_bytes())
-    else:
-        save_model(model, output)
-    summary = _summary(model)
-    if as_json:
-        lists = {} if filled is None else {"weights": filled.to_json()}
-        checked = {} if report is None else {"check": report.to_json()}
-        line = json.dumps({"output": str(output), **summary, **lists, **checked})
-    else:
-        for found in () if report is None else report.lines():
-            click.echo(found, err=output == STANDARD_STREAM)
-        for skipped in () if filled is None else filled.lines():
-            click.echo(skipped, err=output == STANDARD_STREAM)
-        line = "{}: {nodes:,} nodes, {initializers:,} initializers, {parameters:,} parameters".format(output, **summary)
-    click.echo(line, err=output == STANDARD_STREAM)
+        _write_to_stdout(converted.model)
+    _tell(converted, output, as_json)
+
+
+def _require_no_options(context: click.Context) -> None:
+    """Nothing, if no option was given that says how a network becomes a model."""
+    given = [
+        option.opts[0]
+        for option in context.command.params
+        if option.name not in FOR_BOTH_WAYS
+        and context.get_parameter_source(str(option.name)) is ParameterSource.COMMANDLINE
+    ]
+    if given:
+        goes = "says" if len(given) == 1 else "say"
+        raise click.UsageError(f"{', '.join(given)} {goes} how a network becomes a model, and NETWORK is a model.")
 
 
 def _opset(opset: int | None) -> int:
@@ -148,11 +147,12 @@ def _opset(opset: int | None) -> int:
     return DEFAULT_OPSET if opset is None else opset
 
 
-def _output_path(network: Path, output: Path | None) -> Path:
+def _model_path(network: Path, output: Path | None) -> Path:
+    """Where the model of a network goes."""
     if output is None:
         if network == STANDARD_STREAM:
             raise click.UsageError("A network from the standard input needs -o, the file to write the model to.")
-        output = network.with_suffix(".onnx")
+        output = network.with_suffix(MODEL_SUFFIX)
     if output == STANDARD_STREAM:
         if sys.stdout.isatty():
             raise click.UsageError(
@@ -160,20 +160,44 @@ def _output_path(network: Path, output: Path | None) -> Path:
             )
     elif output.exists() and network != STANDARD_STREAM and output.samefile(network):
         raise click.UsageError(f"{output} is the network itself: give another file with -o.")
+    elif output.suffix.lower() in NETWORK_SUFFIXES:
+        raise click.UsageError(f"{output} is the name of a network, and what comes of one is a model ({MODEL_SUFFIX}).")
     return output
 
 
-def _summary(model: "onnx_ir.Model") -> dict[str, int]:
-    """Counts of nodes, initializers, and elements of the parameters."""
-    from converters.roles import Role, initializer_roles
+def _json_path(model: Path, output: Path | None) -> Path:
+    """Where the JSON of a model's network goes; without being told so, it replaces nothing."""
+    if output is None:
+        output = model.with_suffix(JSON_SUFFIX)
+        if output.exists():
+            raise click.UsageError(
+                f"{output} is there, and may be the network that the model was made of: name the output with -o."
+            )
+    if output != STANDARD_STREAM and output.suffix.lower() != JSON_SUFFIX:
+        raise click.UsageError(
+            f"{output} does not end in {JSON_SUFFIX}: what comes of a model is the JSON of its network."
+        )
+    return output
 
-    initializers = model.graph.initializers
-    return {
-        "nodes": len(model.graph),
-        "initializers": len(initializers),
-        "parameters": sum(
-            tensor.size
-            for name, role in initializer_roles(model).items()
-            if role.kind is Role.PARAMETER and (tensor := initializers[name].const_value) is not None
-        ),
-    }
+
+def _file(output: Path) -> Path | None:
+    return None if output == STANDARD_STREAM else output
+
+
+def _tell(done: "Conversion | KerasConversion", output: Path, as_json: bool) -> None:
+    """Print what was done: on stderr, if the result itself went to the standard output."""
+    streamed = output == STANDARD_STREAM
+    if as_json:
+        click.echo(json.dumps({"output": str(output), **done.to_json()}), err=streamed)
+        return
+    counts = ", ".join(f"{count:,} {what}" for what, count in done.counts().items())
+    for line in (*done.lines(), f"{output}: {counts}"):
+        click.echo(line, err=streamed)
+
+
+def _write_to_stdout(model: "onnx_ir.Model") -> None:
+    from converters import save_model
+
+    with tempfile.TemporaryDirectory() as folder:
+        save_model(model, Path(folder, "model.onnx"))
+        sys.stdout.buffer.write(Path(folder, "model.onnx").read_bytes())

@@ -20,7 +20,8 @@ from onnxgrid.errors import EndedElsewhere, UserError, WorkFailed
 __all__ = ["COMMANDS", "Cli", "cli", "main"]
 
 COMMANDS = {
-    "convert": "Convert a Keras-style network JSON to ONNX.",
+    "artifacts": "Write ONNX Runtime's artifacts for training on a device.",
+    "convert": "Convert a Keras-style network JSON to ONNX, or back.",
     "inspect": "Show what a model or weight file holds.",
     "train": "Train the network that a run configuration describes.",
     "transplant": "Carry weights from one model to another.",
@@ -61,7 +62,7 @@ class Cli(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            with _warnings_on_stderr():
+            with _log_on_stderr(logging.DEBUG if ctx.params["debug"] else logging.WARNING):
                 return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
@@ -92,24 +93,27 @@ def _translated(error: Exception) -> click.ClickException:
     )
 
 
-class _WarningEcho(logging.Handler):
+class _LogEcho(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         click.echo(f"{record.levelname.lower()}: {record.getMessage()}", err=True)
 
 
 @contextmanager
-def _warnings_on_stderr() -> Iterator[None]:
-    """Show what the library logs, from warnings upwards, as `warning: ...` on stderr."""
-    handler = _WarningEcho(logging.WARNING)
+def _log_on_stderr(level: int) -> Iterator[None]:
+    """Show what the library logs, from this level upwards, as `warning: ...` and the like on stderr."""
+    handler = _LogEcho(level)
     loggers = [logging.getLogger(name) for name in LIBRARY_LOGGERS]
+    levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.addHandler(handler)
+        logger.setLevel(level)
         logger.propagate = False  # a third party may have put a handler of its own on the root logger
     try:
         yield
     finally:
-        for logger in loggers:
+        for logger, before in zip(loggers, levels, strict=True):
             logger.removeHandler(handler)
+            logger.setLevel(before)
             logger.propagate = True
 
 
@@ -120,7 +124,7 @@ def _warnings_on_stderr() -> Iterator[None]:
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, prog_name="onnxgrid", message="%(prog)s %(version)s")
-@click.option("--debug", is_flag=True, help="Print a traceback before every error message.")
+@click.option("--debug", is_flag=True, help="Print a traceback before every error message, and how kernels are chosen.")
 def cli(debug: bool) -> None:
     """Train Keras-style networks as ONNX graphs, coarse to fine.
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from onnxgrid.cli.progress import TrainingProgress
-from onnxgrid.engines import ENGINES
+from onnxgrid.engines import DEVICES, ENGINES, PRECISIONS, KernelChoice
 from onnxgrid.errors import WorkFailed
 
 __all__ = ["command"]
@@ -50,6 +50,29 @@ class _TrainCommand(click.Command):
     type=click.Choice(ENGINES),
     help="What computes losses and gradients: ONNX Runtime, or torch.  [default: ort where it is installed]",
 )
+@click.option(
+    "--device",
+    type=click.Choice(DEVICES),
+    default="auto",
+    show_default=True,
+    help="What it is computed on; auto is a GPU where the engine can use one, else the CPU.",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(PRECISIONS),
+    help="bf16: convolutions and matrix products in bfloat16, weights in float32.  [default: fp32]",
+)
+@click.option(
+    "--compile/--no-compile",
+    default=None,
+    help="Let torch.compile write code for this network; it pays in long runs (torch engine).  [default: no-compile]",
+)
+@click.option(
+    "--kernel-choice",
+    type=click.Choice([choice.value for choice in KernelChoice]),
+    help="What computes convolutions, pooling and the like in the ort engine: what is fastest here, ONNX Runtime's own "
+    "kernels, or torch's.  [default: auto]",
+)
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Seed of initial weights and data order.")
 @click.option("--num-epochs", type=click.IntRange(1, 2**31 - 1), help="Instead of the configuration's num_epochs.")
 @click.option("--resume", is_flag=True, help="Go on from the newest whole checkpoint of this run.")
@@ -80,6 +103,10 @@ def command(
     config: Path | None,
     config_option: Path | None,
     engine: str | None,
+    device: str,
+    precision: str | None,
+    compile: bool | None,
+    kernel_choice: str | None,
     seed: int | None,
     num_epochs: int | None,
     resume: bool,
@@ -114,6 +141,10 @@ def command(
         result = train(
             path,
             engine=engine,
+            device=device,
+            precision=precision,
+            compile=compile,
+            kernel_choice=None if kernel_choice is None else KernelChoice(kernel_choice),
             seed=seed,
             num_epochs=num_epochs,
             resume=resume,

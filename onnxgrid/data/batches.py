@@ -46,6 +46,11 @@ class Batch:
         """`rows`, spelled out."""
         return self.rows or Rows(0, len(self.inputs), len(self.inputs))
 
+    def pin_memory(self) -> "Batch":
+        """The batch in memory that a GPU can copy from while the program goes on."""
+        targets = None if self.targets is None else self.targets.pin_memory()
+        return Batch(self.inputs.pin_memory(), targets, self.indices, self.rows)
+
 
 @dataclass(frozen=True)
 class Share:
@@ -79,13 +84,21 @@ def batch_count(sample_count: int, batch_size: int) -> int:
 
 
 def batches(
-    dataset: Dataset, batch_size: int, *, epoch: int, seed: int, shuffle: bool, share: Share = WHOLE
+    dataset: Dataset,
+    batch_size: int,
+    *,
+    epoch: int,
+    seed: int,
+    shuffle: bool,
+    share: Share = WHOLE,
+    pinned: bool = False,
 ) -> Iterator[Batch]:
     """One pass over the data set. Without `shuffle` the order is that of the data set, whatever epoch and seed.
 
     Args:
         batch_size: of all processes together.
         share: what this process sees. Every process gets as many batches.
+        pinned: whether batches are put where a GPU can copy them from asynchronously.
     """
     order = np.random.default_rng((seed, epoch)).permutation(len(dataset)) if shuffle else np.arange(len(dataset))
     steps = torch.split(torch.from_numpy(order), batch_size * share.accumulated)
@@ -97,7 +110,7 @@ def batches(
         # One of its own: DataLoader draws a number for each pass, which must not come from the global generator.
         generator=torch.Generator(),
     )
-    return iter(loader)
+    return (batch.pin_memory() for batch in loader) if pinned else iter(loader)
 
 
 def _parts(step: torch.Tensor, batch_size: int, share: Share) -> Iterator[_Part]:

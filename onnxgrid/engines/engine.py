@@ -95,6 +95,8 @@ class Engine(Protocol):
     parameters: FlatTensors
     gradients: FlatTensors
     statistics: FlatTensors
+    kernels: Mapping[str, str]
+    """{what is computed: by which kernel}, where there was a choice; known after the first step."""
 
     def step(self, inputs: torch.Tensor, targets: torch.Tensor, *, number: int, part: Part = WHOLE) -> StepResult:
         """Loss and outputs of one batch in training mode; fills `gradients` and updates `statistics`.

@@ -1,6 +1,7 @@
 """The default engine: one ONNX training graph, run by an ONNX Runtime session on the flat tensors in place."""
 
-import numpy as np
+from collections.abc import Mapping, Sequence
+
 import onnx_ir as ir
 import onnxruntime
 import torch
@@ -9,66 +10,129 @@ from torch.utils.dlpack import from_dlpack
 from onnxgrid.engines import aten_bridge
 from onnxgrid.engines.engine import WHOLE, FlatTensors, Part, Predict, StepResult
 from onnxgrid.engines.gradients import LOSS, SHARE, TARGET, build_training_graph
+from onnxgrid.engines.kernel_choice import (
+    KernelTimes,
+    choose_kernels,
+    concrete_shapes,
+    environment,
+    user_cache_file,
+)
+from onnxgrid.engines.kernel_options import DEFAULT_KERNELS, KernelOptions
+from onnxgrid.engines.options import DEFAULT_OPTIONS, EngineOptions
+from onnxgrid.engines.ort_session import bind_input, bind_output, numbered, open_session
 from onnxgrid.engines.trainable_graph import TrainableGraph
 from onnxgrid.engines.training_mode import SEED_AND_STEP, UPDATED
 from onnxgrid.losses import Loss
+from onnxgrid.processes import ALONE, Processes
 
-__all__ = ["OrtEngine", "create_session", "ort_predictor"]
-
-FATAL_ONLY = 4
-"""ONNX Runtime's severity level: its errors come as exceptions, and need not be printed as well."""
-NUMPY_TYPES = {torch.float32: np.float32, torch.int64: np.int64}
+__all__ = ["OrtEngine", "ort_predictor"]
 
 
 class OrtEngine:
-    """See `onnxgrid.engines.engine.Engine`. Runs on the CPU, with as many threads as torch.
+    """See `onnxgrid.engines.engine.Engine`. Runs with as many threads as torch, on CUDA in torch's stream.
 
     ONNX Runtime reads parameters and statistics and writes gradients where they lie (IOBinding by address). A
-    gradient that an ATen kernel computes is copied once, from the kernel's memory to its place.
+    gradient that an ATen kernel computes is copied once, from the kernel's memory to its place. Which kernels compute
+    the training graph is chosen in the first step, for the shapes of its batch.
     """
 
     name = "ort"
 
-    def __init__(self, graph: TrainableGraph, loss: Loss, *, seed: int, processes: int = 1) -> None:
-        cpu = torch.device("cpu")
-        self.parameters = FlatTensors.holding(graph.parameters, cpu)
+    def __init__(
+        self,
+        graph: TrainableGraph,
+        loss: Loss,
+        *,
+        seed: int,
+        options: EngineOptions = DEFAULT_OPTIONS,
+        kernels: KernelOptions = DEFAULT_KERNELS,
+        processes: Processes = ALONE,
+    ) -> None:
+        """Build the gradients of a network.
+
+        Args:
+            seed: of everything random in a step (dropout masks).
+            kernels: how kernels are chosen; with `options.precision` "bf16", those that multiply in bfloat16 compete.
+            processes: those that take each step together.
+        """
+        self._device = numbered(options.device)
+        self.parameters = FlatTensors.holding(graph.parameters, self._device)
         self.gradients = self.parameters.empty_like()
-        self.statistics = FlatTensors.holding(graph.statistics, cpu)
+        self.statistics = FlatTensors.holding(graph.statistics, self._device)
+        self.kernels: Mapping[str, str] = kernels.decided
         self._updated_statistics = self.statistics.empty_like()
-        self._seed_and_step = torch.tensor([seed, 0, 0, 0, 0, 1])
-        self._share = torch.ones(())
-        self._loss = torch.zeros(())
+        self._seed_and_step = torch.tensor([seed, 0, 0, 0, 0, 1])  # on the CPU: masks are seeded there
+        self._share = torch.ones((), device=self._device)
+        self._loss = torch.zeros((), device=self._device)
         self._input_name, self._output_name = graph.input_name, graph.output_name
         aten_bridge.install()
-        training = build_training_graph(graph, loss, synchronized=processes > 1)
-        self._training = create_session(training.model.SerializeToString())
-        self._inference = create_session(_with_weights_as_inputs(graph))
-        self._training_binding = self._bind_weights(self._training)
+        self._low_precision, self._kernel_options = options.precision == "bf16", kernels
+        self._processes = processes
+        self._graph = build_training_graph(graph, loss, synchronized=processes.size > 1)
+        self._inference = open_session(_with_weights_as_inputs(graph), self._device)
         self._inference_binding = self._bind_weights(self._inference)
-        for name, output in training.gradient_of.items():
-            _bind_output(self._training_binding, output, self.gradients.views[name])
-        for name, view in self._updated_statistics.views.items():
-            _bind_output(self._training_binding, UPDATED + name, view)
-        _bind_output(self._training_binding, LOSS, self._loss)
+        self._training: tuple[onnxruntime.InferenceSession, onnxruntime.IOBinding] | None = None
 
     def step(self, inputs: torch.Tensor, targets: torch.Tensor, *, number: int, part: Part = WHOLE) -> StepResult:
         self._seed_and_step[1:] = torch.tensor(part.position(number, len(inputs)))
         self._share.fill_(part.share)
-        inputs, targets = inputs.contiguous(), targets.contiguous()  # bound by address, so kept until the run is over
-        _bind_input(self._training_binding, self._input_name, inputs)
-        _bind_input(self._training_binding, TARGET, targets)
-        outputs = self._run(self._training, self._training_binding)
+        inputs, targets = self._moved(inputs), self._moved(targets)  # bound by address, so kept until the run is over
+        if self._training is None:
+            self._training = self._open_training(inputs.shape, targets.shape)
+        session, binding = self._training
+        bind_input(binding, self._input_name, inputs)
+        bind_input(binding, TARGET, targets)
+        outputs = self._run(session, binding)
         self.statistics.flat.copy_(self._updated_statistics.flat)
         return StepResult(self._loss.clone(), outputs)
 
     def predict(self, inputs: torch.Tensor) -> torch.Tensor:
-        inputs = inputs.contiguous()
-        _bind_input(self._inference_binding, self._input_name, inputs)
+        inputs = self._moved(inputs)
+        bind_input(self._inference_binding, self._input_name, inputs)
         return self._run(self._inference, self._inference_binding)
+
+    def _open_training(
+        self, inputs: Sequence[int], targets: Sequence[int]
+    ) -> tuple[onnxruntime.InferenceSession, onnxruntime.IOBinding]:
+        """The training session with its kernels chosen for a batch of these shapes; all but the batch is bound.
+
+        Of several processes the first chooses, for the shapes of its batch, and the others follow it: otherwise they
+        might come to their exchanges in another order.
+        """
+        inputs, targets = self._processes.of_first([list(inputs), list(targets)])
+        if self._processes.leads:
+            model, self.kernels = self._choose_kernels(inputs, targets, self._kernel_options.decided)
+        decided = self._processes.of_first(dict(self.kernels))
+        if not self._processes.leads:
+            model, self.kernels = self._choose_kernels(inputs, targets, decided)
+        session = open_session(ir.to_proto(model).SerializeToString(), self._device)
+        binding = self._bind_weights(session)
+        for name, output in self._graph.gradient_of.items():
+            bind_output(binding, output, self.gradients.views[name])
+        for name, view in self._updated_statistics.views.items():
+            bind_output(binding, UPDATED + name, view)
+        bind_output(binding, LOSS, self._loss)
+        return session, binding
+
+    def _choose_kernels(
+        self, inputs: Sequence[int], targets: Sequence[int], decided: Mapping[str, str]
+    ) -> tuple[ir.Model, dict[str, str]]:
+        return choose_kernels(
+            self._graph.model,
+            concrete_shapes(self._graph.forward, {self._input_name: inputs, TARGET: targets}),
+            self._kernel_options.choice,
+            low_precision=self._low_precision,
+            times=KernelTimes(self._kernel_options.times or user_cache_file(), environment(self._device)),
+            decided=decided,
+            device=self._device,
+        )
+
+    def _moved(self, tensor: torch.Tensor) -> torch.Tensor:
+        return tensor.to(self._device, non_blocking=True).contiguous()
 
     def _bind_weights(self, session: onnxruntime.InferenceSession) -> onnxruntime.IOBinding:
         binding = session.io_binding()
-        binding.bind_output(self._output_name, "cpu")  # the first to be bound, so the first of get_outputs()
+        self._bind_outputs(binding)  # the first to be bound, so the first of get_outputs()
         wanted = {value.name for value in session.get_inputs()}
         for name, view in {
             **self.parameters.views,
@@ -77,36 +141,31 @@ class OrtEngine:
             SHARE: self._share,
         }.items():
             if name in wanted:
-                _bind_input(binding, name, view)
+                bind_input(binding, name, view)
         return binding
 
+    def _bind_outputs(self, binding: onnxruntime.IOBinding) -> None:
+        """Have fresh memory for the network's outputs in the next run: the caller may keep those of the last."""
+        binding.bind_output(self._output_name, self._device.type, self._device.index or 0)
+
     def _run(self, session: onnxruntime.InferenceSession, binding: onnxruntime.IOBinding) -> torch.Tensor:
-        binding.bind_output(self._output_name, "cpu")  # fresh memory for every run: the caller may keep the outputs
+        self._bind_outputs(binding)
         with aten_bridge.failures_raised():
             session.run_with_iobinding(binding)
         outputs: torch.Tensor = from_dlpack(binding.get_outputs()[0]._ortvalue.to_dlpack())
         return outputs
 
 
-def ort_predictor(model: ir.Model) -> Predict:
+def ort_predictor(model: ir.Model, options: EngineOptions = DEFAULT_OPTIONS) -> Predict:
     """The model as a function, with its weights as they are: a plain inference session."""
-    session = create_session(ir.to_proto(model).SerializeToString())
+    device = numbered(options.device)
+    session = open_session(ir.to_proto(model).SerializeToString(), device)
     input_name = session.get_inputs()[0].name
 
     def predict(inputs: torch.Tensor) -> torch.Tensor:
-        return torch.from_numpy(session.run(None, {input_name: inputs.numpy()})[0])
+        return torch.from_numpy(session.run(None, {input_name: inputs.numpy()})[0]).to(device)
 
     return predict
-
-
-def create_session(model: bytes) -> onnxruntime.InferenceSession:
-    """A session for a serialized model, with as many threads as torch."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    options.log_severity_level = FATAL_ONLY
-    # ONNX Runtime's idle threads would spin on the cores that torch's threads need inside ATen nodes.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 def _with_weights_as_inputs(graph: TrainableGraph) -> bytes:
@@ -116,13 +175,3 @@ def _with_weights_as_inputs(graph: TrainableGraph) -> bytes:
         model.graph.inputs.append(value)
     serialized: bytes = ir.to_proto(model).SerializeToString()
     return serialized
-
-
-def _bind_input(binding: onnxruntime.IOBinding, name: str, tensor: torch.Tensor) -> None:
-    assert tensor.is_contiguous()
-    binding.bind_input(name, "cpu", 0, NUMPY_TYPES[tensor.dtype], list(tensor.shape), tensor.data_ptr())
-
-
-def _bind_output(binding: onnxruntime.IOBinding, name: str, tensor: torch.Tensor) -> None:
-    assert tensor.is_contiguous()
-    binding.bind_output(name, "cpu", 0, NUMPY_TYPES[tensor.dtype], list(tensor.shape), tensor.data_ptr())

@@ -7,8 +7,10 @@ import torch
 
 from onnxgrid.engines import aten_bridge
 from onnxgrid.engines.engine import Engine, Part
-from onnxgrid.engines.gradients import SHARE, TARGET, build_training_graph
-from onnxgrid.engines.ort_engine import create_session
+from onnxgrid.engines.gradients import SHARE, TARGET, TrainingGraph, build_training_graph
+from onnxgrid.engines.kernel_choice import KernelTimes, choose_kernels, concrete_shapes, environment, user_cache_file
+from onnxgrid.engines.kernel_options import KernelChoice
+from onnxgrid.engines.ort_session import open_session
 from onnxgrid.engines.tracing import GRADIENT_MARK, TracedValue, layers_by_node
 from onnxgrid.engines.trainable_graph import TrainableGraph
 from onnxgrid.engines.training_mode import SEED_AND_STEP
@@ -16,19 +18,20 @@ from onnxgrid.losses import Loss
 
 __all__ = ["OrtTracer"]
 
+CPU = torch.device("cpu")
+
 
 class OrtTracer:
-    """See `onnxgrid.engines.tracing.create_tracer`."""
+    """See `onnxgrid.engines.tracing.create_tracer`. Computes on the CPU."""
 
     def __init__(self, engine: Engine, graph: TrainableGraph, loss: Loss, *, seed: int, processes: int) -> None:
         self._engine, self._seed, self._input_name = engine, seed, graph.input_name
+        self._layer_of = layers_by_node(graph.model)
         aten_bridge.install()
-        training = build_training_graph(graph, loss, synchronized=processes > 1).model
-        self._made = _values(training, graph.model)
-        self._session = create_session(_with_all_outputs(training, [value for *_, value in self._made]))
+        self._graph = build_training_graph(graph, loss, synchronized=processes > 1)
 
     def __call__(self, inputs: torch.Tensor, targets: torch.Tensor, number: int, part: Part) -> list[TracedValue]:
-        values = {
+        tensors = {
             self._input_name: inputs,
             TARGET: targets,
             SHARE: torch.tensor(part.share, dtype=torch.float32),
@@ -36,39 +39,58 @@ class OrtTracer:
             **self._engine.parameters.views,
             **self._engine.statistics.views,
         }
-        wanted = {value.name for value in self._session.get_inputs()}
-        feeds = {name: np.ascontiguousarray(tensor.numpy()) for name, tensor in values.items() if name in wanted}
+        training = _with_native_kernels(self._graph, {name: tuple(t.shape) for name, t in tensors.items()})
+        made = _values(training, {str(node.name): node.op_type for node in self._graph.forward.graph})
+        session = open_session(_with_all_outputs(training, [value for *_, value in made]), CPU)
+        wanted = {value.name for value in session.get_inputs()}
+        feeds = {name: np.ascontiguousarray(t.cpu().numpy()) for name, t in tensors.items() if name in wanted}
         with aten_bridge.failures_raised():
-            arrays = self._session.run([value for *_, value in self._made], feeds)
+            arrays = session.run([value for *_, value in made], feeds)
         return [
-            TracedValue(what, node, op_type, layer, torch.from_numpy(np.array(array)))
-            for (what, node, op_type, layer, _), array in zip(self._made, arrays, strict=True)
+            TracedValue(what, node, op_type, self._layer_of(node), torch.from_numpy(np.array(array)))
+            for (what, node, op_type, _), array in zip(made, arrays, strict=True)
         ]
 
 
-def _values(training: onnx.ModelProto, model: ir.Model) -> list[tuple[str, str, str, str | None, str]]:
-    """(what, forward node, its op type, its layer, value) of each value, in the order of computation."""
-    ordered = ir.from_proto(training)
-    ordered.graph.sort()
-    layer_of, op_types = layers_by_node(model), {node.name: node.op_type for node in ordered.graph}
-    forward: list[tuple[str, str, str | None, str]] = []
-    backward: list[tuple[str, str, str | None, str]] = []
-    for node in ordered.graph:
+def _with_native_kernels(graph: TrainingGraph, shapes: dict[str, tuple[int, ...]]) -> ir.Model:
+    """The graph with the fewest kernels of ours: those for nodes that ONNX Runtime has none for."""
+    model, _ = choose_kernels(
+        graph.model,
+        concrete_shapes(graph.forward, shapes),
+        KernelChoice.NATIVE,
+        low_precision=False,
+        times=KernelTimes(user_cache_file(), environment(CPU)),  # neither read nor written: nothing is measured
+        decided={},
+        device=CPU,
+    )
+    return model
+
+
+def _values(training: ir.Model, op_types: dict[str, str]) -> list[tuple[str, str, str, str]]:
+    """(what, forward node, its op type, value) of each value, in the order of computation.
+
+    Args:
+        op_types: of the forward nodes by their names.
+    """
+    training.graph.sort()
+    forward: list[tuple[str, str, str, str]] = []
+    backward: list[tuple[str, str, str, str]] = []
+    for node in training.graph:
         name, mark, _ = str(node.name).partition(GRADIENT_MARK)
         is_gradient = bool(mark) or name.startswith("AccumulateGrad")
         for value in node.outputs:
             if value.name:
-                made = (name, op_types.get(name, node.op_type), layer_of(name), value.name)
+                op_type = op_types.get(name, node.op_type)
+                made = ("gradient" if is_gradient else "output", name, op_type, value.name)
                 (backward if is_gradient else forward).append(made)
-    return [("output", *made) for made in forward] + [("gradient", *made) for made in backward]
+    return [*forward, *backward]
 
 
-def _with_all_outputs(training: onnx.ModelProto, names: list[str]) -> bytes:
-    copy = onnx.ModelProto()
-    copy.CopyFrom(training)
-    typed = {value.name: value for value in [*copy.graph.value_info, *copy.graph.output]}
+def _with_all_outputs(training: ir.Model, names: list[str]) -> bytes:
+    model = ir.to_proto(training)
+    typed = {value.name: value for value in [*model.graph.value_info, *model.graph.output]}
     outputs = [typed.get(name, onnx.ValueInfoProto(name=name)) for name in names]
-    del copy.graph.output[:]
-    copy.graph.output.extend(outputs)
-    serialized: bytes = copy.SerializeToString()
+    del model.graph.output[:]
+    model.graph.output.extend(outputs)
+    serialized: bytes = model.SerializeToString()
     return serialized

@@ -1,5 +1,8 @@
 """An ONNX graph turned into a list of torch calls: names are resolved, attributes bound and constants loaded once, not
 in every step.
+
+On an accelerator, what becomes the shape of something stays on the CPU: the sizes of a tensor, and what is computed
+from sizes and constants alone. So no step waits for the device to learn a shape.
 """
 
 import functools
@@ -13,11 +16,16 @@ import onnx_ir as ir
 import torch
 
 from onnxgrid.engines.kernels import KERNELS
-from onnxgrid.engines.torch_ops import TORCH_OPS, bind_attributes
+from onnxgrid.engines.torch_ops import HOST_INPUTS, SEVERAL_OUTPUTS, TORCH_OPS, bind_attributes
 from onnxgrid.engines.training_mode import ATEN_DOMAIN
 from onnxgrid.errors import ConfigError
 
 __all__ = ["TorchProgram", "require_known_ops"]
+
+HOST_SOURCES = {"ConstantOfShape", "Range", "Shape", "Size"}
+"""Ops whose outputs come to be on the CPU."""
+
+NO_HOST_INPUTS: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -26,8 +34,6 @@ class _Call:
     inputs: tuple[int | None, ...]
     outputs: tuple[int, ...]
     """Slots; one for a function that gives a tensor, several for one that gives a tuple."""
-    last_uses: tuple[int, ...]
-    """Slots that no later call reads: their tensors are let go."""
 
 
 class TorchProgram:
@@ -49,56 +55,122 @@ class TorchProgram:
         Raises:
             ConfigError: naming every node whose op or attribute has no torch counterpart.
         """
-        graph = model.graph
-        require_known_ops(graph, place)
-        self._slots: dict[str, int] = {}
-        self._constants: dict[int, torch.Tensor] = {}
-        for value in graph.inputs:
-            self._slot(value)
-        for name, value in graph.initializers.items():
-            slot = self._slot(value)
-            if name not in weights and value.const_value is not None:
-                tensor = torch.from_numpy(value.const_value.numpy().copy())
-                self._constants[slot] = tensor.to(device) if tensor.is_floating_point() and tensor.dim() else tensor
-        nodes = list(graph)
-        last = {value: i for i, node in enumerate(nodes) for value in node.inputs if value is not None}
-        kept = {*wanted, *graph.inputs, *graph.initializers.values()}
-        self._calls = [
-            _Call(
-                _function(node),
-                tuple(None if value is None else self._slot(value) for value in node.inputs),
-                tuple(self._slot(value) for value in node.outputs),
-                tuple(
-                    self._slot(v)
-                    for v in dict.fromkeys(node.inputs)
-                    if v is not None and last[v] == i and v not in kept
-                ),
-            )
-            for i, node in enumerate(nodes)
-        ]
-        self._wanted = [self._slot(value) for value in wanted]
+        require_known_ops(model.graph, place)
+        translation = _Translation(model.graph, set(weights), device)
+        self._inputs = {name: translation.slot(value) for name, value in translation.given.items()}
+        self._wanted = [translation.slot(value) for value in wanted]
+        self._constants = translation.constants
+        self._slot_count = translation.slot_count
+        kept = {*self._wanted, *self._inputs.values(), *self._constants}
+        self._calls = _with_last_uses(translation.calls, kept)
 
     def __call__(self, values: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
-        memory: list[Any] = [None] * len(self._slots)
+        memory: list[Any] = [None] * self._slot_count
         for slot, constant in self._constants.items():
             memory[slot] = constant
-        for name, tensor in values.items():
-            if name in self._slots:
-                memory[self._slots[name]] = tensor
-        for call in self._calls:
+        for name, slot in self._inputs.items():
+            if name in values:
+                memory[slot] = values[name]
+        for call, last_uses in self._calls:
             result = call.function(*[None if slot is None else memory[slot] for slot in call.inputs])
             if isinstance(result, tuple):
                 for slot, tensor in zip(call.outputs, result, strict=True):
                     memory[slot] = tensor
             else:
                 memory[call.outputs[0]] = result
-            for slot in call.last_uses:
+            for slot in last_uses:
                 memory[slot] = None
         return [memory[slot] for slot in self._wanted]
 
-    def _slot(self, value: ir.Value) -> int:
-        assert value.name is not None
-        return self._slots.setdefault(value.name, len(self._slots))
+
+class _Translation:
+    """The calls of a graph, and where each of its values is kept: in one slot, or in several if it is wanted both on
+    the CPU and on the device.
+    """
+
+    def __init__(self, graph: ir.Graph, weights: set[str], device: torch.device) -> None:
+        self._device = device
+        self.given = {str(value.name): value for value in graph.inputs}
+        self.given |= {name: value for name, value in graph.initializers.items() if name in weights}
+        self._constants = {
+            value: torch.from_numpy(value.const_value.numpy().copy())
+            for name, value in graph.initializers.items()
+            if name not in weights and value.const_value is not None
+        }
+        self.constants: dict[int, Any] = {}
+        self.calls: list[_Call] = []
+        self._slots: dict[tuple[ir.Value, str], int] = {}
+        self._on_host: set[ir.Value] = set()
+        for node in graph:
+            self._translate(node)
+
+    @property
+    def slot_count(self) -> int:
+        return len(self._slots)
+
+    def slot(self, value: ir.Value) -> int:
+        """Where the value is for whoever uses it on the device."""
+        if value in self._constants:
+            return self._constant_slot(value, "device", self._constants[value].to(self._device))
+        if value not in self._on_host:
+            return self._slot(value, "device")
+        if (value, "device") not in self._slots:
+            moved = self._slot(value, "device")
+            self.calls.append(_Call(self._to_device, (self._slot(value, "host"),), (moved,)))
+        return self._slot(value, "device")
+
+    def _translate(self, node: ir.Node) -> None:
+        numbers = HOST_INPUTS.get((node.domain, node.op_type), NO_HOST_INPUTS)
+        on_host = self._runs_on_host(node, numbers)
+        inputs = tuple(
+            None if value is None else self._input_slot(value, as_numbers=i in numbers, on_host=on_host)
+            for i, value in enumerate(node.inputs)
+        )
+        if on_host:
+            self._on_host.update(node.outputs)
+        where = "host" if on_host else "device"
+        self.calls.append(_Call(_function(node), inputs, tuple(self._slot(value, where) for value in node.outputs)))
+
+    def _runs_on_host(self, node: ir.Node, numbers: frozenset[int]) -> bool:
+        if node.domain == "" and node.op_type in HOST_SOURCES:
+            return True
+        computed = [
+            value
+            for i, value in enumerate(node.inputs)
+            if value is not None and i not in numbers and value not in self._constants
+        ]
+        return bool(computed) and self._on_host.issuperset(computed)
+
+    def _input_slot(self, value: ir.Value, *, as_numbers: bool, on_host: bool) -> int:
+        if value in self._constants:
+            constant = self._constants[value]
+            if as_numbers:
+                return self._constant_slot(value, "numbers", constant.tolist())
+            return self._constant_slot(value, "host", constant) if on_host else self.slot(value)
+        if value in self._on_host and (as_numbers or on_host):
+            return self._slot(value, "host")
+        return self.slot(value)
+
+    def _constant_slot(self, value: ir.Value, where: str, content: Any) -> int:
+        slot = self._slot(value, where)
+        self.constants.setdefault(slot, content)
+        return slot
+
+    def _slot(self, value: ir.Value, where: str) -> int:
+        return self._slots.setdefault((value, where), len(self._slots))
+
+    def _to_device(self, tensor: torch.Tensor) -> torch.Tensor:
+        return tensor.to(self._device, non_blocking=True)
+
+
+def _with_last_uses(calls: Sequence[_Call], kept: set[int]) -> list[tuple[_Call, tuple[int, ...]]]:
+    """Each call with the slots that no later one reads: their tensors are let go."""
+    last = {slot: i for i, call in enumerate(calls) for slot in (*call.outputs, *call.inputs) if slot is not None}
+    unused: list[list[int]] = [[] for _ in calls]
+    for slot, i in last.items():
+        if slot not in kept:
+            unused[i].append(slot)
+    return list(zip(calls, map(tuple, unused), strict=True))
 
 
 def _function(node: ir.Node) -> Callable[..., Any]:
@@ -109,28 +181,23 @@ def _function(node: ir.Node) -> Callable[..., Any]:
 
 
 def _attributes(node: ir.Node) -> dict[str, Any]:
-    """The attributes' values; numbers as they are once the model is saved, in single precision."""
-    return {
-        name: float(np.float32(attribute.value)) if attribute.type is ir.AttributeType.FLOAT else attribute.value
-        for name, attribute in node.attributes.items()
-    }
+    return {name: _plain(attribute) for name, attribute in node.attributes.items()}
+
+
+def _plain(attribute: ir.Attr) -> Any:
+    """An attribute's value; a number as it is once the model is saved, in single precision."""
+    if attribute.type is ir.AttributeType.FLOAT:
+        return float(np.float32(attribute.value))
+    if attribute.type is ir.AttributeType.TENSOR:
+        return torch.from_numpy(attribute.value.numpy().copy())
+    return attribute.value
 
 
 def require_known_ops(graph: ir.Graph, place: str) -> None:
     """Nothing, if every node of the graph has a torch counterpart; else ConfigError, naming each that has none and
     what it lacks.
     """
-    problems: list[str] = []
-    for node in graph:
-        if node.domain == ATEN_DOMAIN:
-            continue
-        if (node.domain, node.op_type) not in TORCH_OPS:
-            problems.append(f"node '{node.name}': op {node.domain or 'ai.onnx'}::{node.op_type} is not known")
-            continue
-        try:
-            _function(node)
-        except TypeError as error:
-            problems.append(f"node '{node.name}': {error}")
+    problems = [f"node '{node.name}': {problem}" for node in graph if (problem := _problem(node)) is not None]
     if problems:
         known = ", ".join(sorted(op_type for _, op_type in TORCH_OPS))
         raise ConfigError(
@@ -138,3 +205,19 @@ def require_known_ops(graph: ir.Graph, place: str) -> None:
             place=place,
             fix=f"Known ops: {known}.",
         )
+
+
+def _problem(node: ir.Node) -> str | None:
+    """Why a node has no torch counterpart, or None."""
+    if node.domain == ATEN_DOMAIN:
+        return None
+    key = (node.domain, node.op_type)
+    if key not in TORCH_OPS:
+        return f"op {node.domain or 'ai.onnx'}::{node.op_type} is not known"
+    if key not in SEVERAL_OUTPUTS and any(value.uses() or value.is_graph_output() for value in node.outputs[1:]):
+        return f"{node.op_type} has outputs besides the first that are used"
+    try:
+        _function(node)
+    except TypeError as error:
+        return str(error)
+    return None

@@ -1,7 +1,7 @@
 """One training step again, with every value kept: what each node gives, and the gradient of it. For finding errors; the
 engines themselves keep nothing.
 
-The nodes are those of the engine's own training graph, run by its own kernels, but without fusions across nodes.
+The nodes are those of the engine's own training graph, in float32 and by kernels that compute one node each.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -14,7 +14,7 @@ from onnxgrid.errors import ConfigError
 
 __all__ = ["TrainableGraph"]
 
-OPSETS = range(15, 18)
+OPSETS = range(15, 22)
 """Those in which every op of `torch_ops` means the same."""
 
 
@@ -116,7 +116,7 @@ def _require_opset(model: ir.Model, place: str) -> None:
         raise ConfigError(
             f"the model has opset {opset}; training knows the operators of opsets {OPSETS.start} to {OPSETS.stop - 1}",
             place=place,
-            fix=f"Export the model with opset {OPSETS.stop - 1}.",
+            fix="Export the model with opset 17.",
         )
 
 

@@ -2,12 +2,11 @@
 
 * BatchNormalization of a trained layer uses the batch's mean and population variance, and gives the updated running
   statistics as two further graph outputs, `UPDATED + <statistic>`; calls of a shared layer update them in turn. Where
-  several processes train together, the batch is that of all of them (`batch_norm` of `kernels`). One of a frozen layer
+  several processes train together, the batch is that of all of them (kernel `synchronized_norm`). One of a frozen layer
   becomes the affine map that it is (Keras: a frozen layer runs on its running statistics).
 * Dropout becomes a multiplication with a mask. The mask comes from `dropout_mask`, a function of the run's seed, the
-  step's number, the samples' place in the step and the node's name: no state to save, so a resumed run draws the masks
-  that an uninterrupted one would have drawn, and several processes those of one. Where the node's metadata names axes
-  that share it, as Keras' SpatialDropout asks, it is of size 1 there.
+  step's number and the node's name: no state to save, so a resumed run draws the masks that an uninterrupted one would
+  have drawn. Where the node's metadata names axes that share it, as Keras' SpatialDropout asks, it is of size 1 there.
 * Max, Min, Mean and Sum of several inputs become nodes of two.
 """
 
@@ -19,7 +18,7 @@ import onnx_ir as ir
 
 from converters.roles import SHARED_MASK_KEY
 
-__all__ = ["ATEN_DOMAIN", "SEED_AND_STEP", "UPDATED", "enter_training_mode"]
+__all__ = ["ATEN_DOMAIN", "SEED_AND_STEP", "SYNCHRONIZED_NORM", "UPDATED", "enter_training_mode"]
 
 ATEN_DOMAIN = "org.pytorch.aten"
 """Nodes of this domain run a function of `onnxgrid.engines.kernels`: attribute `operator` names it, `overload_name`
@@ -31,6 +30,9 @@ SEED_AND_STEP = "onnxgrid/seed_and_step"
 the step's rows; 1, or 0 if the batch counts in no statistics. Present only if something in the graph depends on it.
 """
 
+SYNCHRONIZED_NORM = "synchronized_norm"
+"""The kernel of a batch normalization by the batches of all processes."""
+
 UPDATED = "onnxgrid/updated/"
 """Prefix of the graph outputs that hold running statistics after the step."""
 
@@ -39,11 +41,14 @@ PAIRWISE = {"Max": "Max", "Mean": "Add", "Min": "Min", "Sum": "Add"}
 """Ops of any number of inputs, of which ONNX Runtime has no gradient -> the op of two inputs that does the same."""
 
 
-def enter_training_mode(model: ir.Model, statistics: Collection[str], *, synchronized: bool = False) -> None:
+def enter_training_mode(
+    model: ir.Model, statistics: Collection[str], *, masks: bool = True, synchronized: bool = False
+) -> None:
     """Rewrite the graph in place for training.
 
     Args:
-        statistics: the running statistics that training updates.
+        statistics: names the running statistics that training updates.
+        masks: false leaves Dropout nodes alone.
         synchronized: whether batch statistics are those of all processes' batches together.
     """
     for node in list(model.graph):
@@ -56,7 +61,7 @@ def enter_training_mode(model: ir.Model, statistics: Collection[str], *, synchro
                     _normalize_together(model.graph, node)
             else:
                 _normalize_by_constants(model.graph, node)
-        elif node.op_type == "Dropout":
+        elif node.op_type == "Dropout" and masks:
             _multiply_by_mask(model.graph, node)
         elif node.op_type in PAIRWISE and len(node.inputs) > 1:
             _take_inputs_in_pairs(model.graph, node)
@@ -111,7 +116,7 @@ def _normalize_together(graph: ir.Graph, node: ir.Node) -> None:
     new = ir.node(
         "ATen",
         [*node.inputs, _seed_and_step(graph)],
-        {"operator": "batch_norm", "overload_name": json.dumps(arguments)},
+        {"operator": SYNCHRONIZED_NORM, "overload_name": json.dumps(arguments)},
         domain=ATEN_DOMAIN,
         name=node.name,
         num_outputs=5,
@@ -141,7 +146,8 @@ def _normalize_by_constants(graph: ir.Graph, node: ir.Node) -> None:
     made = {}
     for what, array in (("scale", scale), ("shift", shift)):
         made[what] = ir.Value(
-            name=f"{node.name}/{what}", const_value=ir.tensor(array.reshape(per_channel), name=f"{node.name}/{what}")
+            name=f"{node.name}/frozen_{what}",
+            const_value=ir.tensor(array.reshape(per_channel), name=f"{node.name}/frozen_{what}"),
         )
         graph.register_initializer(made[what])
     multiply = ir.node("Mul", [x, made["scale"]], name=f"{node.name}/multiply")

@@ -4,12 +4,13 @@ every exchange is nothing.
 
 import functools
 import itertools
+import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from onnxgrid.errors import ConfigError, WorkFailed
 from onnxgrid.processes.failures import LostConnection, ended_together
@@ -62,6 +63,10 @@ class Processes:
         with connection_watched():
             torch.distributed.all_gather_object(texts, text)
         return texts
+
+    def of_first(self, value: Any) -> Any:
+        """What process 0 gives, a value as JSON has it, in all processes."""
+        return value if self.size == 1 else json.loads(self.gathered(json.dumps(value))[0])
 
     def require_same(self, facts: Mapping[str, object], *, when: str) -> None:
         """Nothing, if each of the facts, {what it is: its value}, is the same in all processes.

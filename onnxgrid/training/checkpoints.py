@@ -13,7 +13,7 @@ import pickle
 import re
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from converters import save_model
 from converters.atomic_file import replacing
 from converters.weights.onnx import initializer_weights, write_initializers
 from onnxgrid.engines.engine import Engine
+from onnxgrid.engines.options import EngineOptions
 from onnxgrid.errors import ConfigError, WorkFailed
 
 __all__ = [
@@ -63,6 +64,14 @@ class RunState:
     seconds: float
     """Time spent in training."""
     engine: str
+    device: str = "cpu"
+    """As torch names it."""
+    precision: str = "fp32"
+    compile: bool = False
+
+    @property
+    def options(self) -> EngineOptions:
+        return EngineOptions(self.device, self.precision, self.compile)
 
 
 def save_checkpoint(
@@ -106,6 +115,7 @@ def save_checkpoint(
         },
         "optimizer": optimizer.state_dict(),
         "settings": json.dumps(settings),
+        "kernels": json.dumps(dict(engine.kernels)),
         **vars(state),
     }
     with replacing(onnx_path.with_suffix(".pt")) as temporary:
@@ -168,6 +178,8 @@ class Checkpoint:
     model: Mapping[str, torch.Tensor]
     optimizer: dict[str, Any]
     settings: dict[str, Any]
+    kernels: dict[str, str]
+    """`kernels` of the engine that trained."""
 
 
 class _NotWhole(Exception):
@@ -192,18 +204,20 @@ def newest_checkpoint(folder: Path) -> Checkpoint | None:
 
 def _read(path: Path) -> Checkpoint:
     try:
-        content = torch.load(path, weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True)
     except READ_ERRORS as error:
         raise _NotWhole("it is cut off, or another kind of file") from error  # torch's own text is a page of advice
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise _NotWhole("it was not written by onnxgrid train")
     if content.get("version") != VERSION:
         raise _NotWhole(f"it has version {content.get('version')} of the format, known is {VERSION}")
-    missing = {"model", "optimizer", "settings", *(field.name for field in fields(RunState))} - content.keys()
+    needed = {field.name for field in fields(RunState) if field.default is MISSING}
+    missing = {"model", "optimizer", "settings", *needed} - content.keys()
     if missing:
         raise _NotWhole(f"it lacks {', '.join(sorted(missing))}")
-    state = RunState(**{field.name: content[field.name] for field in fields(RunState)})
-    return Checkpoint(path, state, content["model"], content["optimizer"], json.loads(content["settings"]))
+    state = RunState(**{field.name: content[field.name] for field in fields(RunState) if field.name in content})
+    settings, kernels = json.loads(content["settings"]), json.loads(content.get("kernels", "{}"))
+    return Checkpoint(path, state, content["model"], content["optimizer"], settings, kernels)
 
 
 def restore_weights(checkpoint: Checkpoint, model: ir.Model) -> ir.Model:

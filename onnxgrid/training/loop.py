@@ -84,9 +84,10 @@ def train_epoch(
     for index, parts in enumerate(iter(lambda: list(itertools.islice(batches, accumulated)), [])):
         arrived = time.perf_counter()
         step = take_step(engine, loss, parts, processes, number=first_step + index)
-        if not math.isfinite(step.loss):
-            raise _not_finite("loss", step.loss, index, first_step, diagnose and diagnose(parts, first_step + index))
-        gradient_norm = torch.linalg.vector_norm(engine.gradients.flat).item()
+        norm = torch.linalg.vector_norm(engine.gradients.flat)
+        step_loss, gradient_norm = torch.stack([step.loss, norm.double()]).tolist()  # together: each transfer waits
+        if not math.isfinite(step_loss):
+            raise _not_finite("loss", step_loss, index, first_step, diagnose and diagnose(parts, first_step + index))
         if not math.isfinite(gradient_norm):
             diagnosis = diagnose and diagnose(parts, first_step + index)
             raise _not_finite("gradient norm", gradient_norm, index, first_step, diagnosis)
@@ -96,8 +97,8 @@ def train_epoch(
         compute_seconds += done - arrived - step.exchange_seconds
         elapsed = data_seconds + compute_seconds + exchange_seconds
         shares = data_seconds / elapsed, compute_seconds / elapsed, exchange_seconds / elapsed
-        total, samples = total + step.loss * parts[0].place.total, samples + parts[0].place.total
-        on_batch(TrainedBatch(index, step.loss, gradient_norm, *shares))
+        total, samples = total + step_loss * parts[0].place.total, samples + parts[0].place.total
+        on_batch(TrainedBatch(index, step_loss, gradient_norm, *shares))
         began = time.perf_counter()
     return total / samples
 
@@ -144,8 +145,9 @@ def _measure(
 ) -> tuple[float, float | None]:
     """Loss and accuracy of a whole batch, of which this process has a part."""
     assert batch.targets is not None
-    own_loss = loss.in_torch(outputs, batch.targets).item()
-    counts = torch.zeros(0, dtype=torch.float64) if metric is None else metric.counts(outputs, batch.targets)
+    targets = batch.targets.to(outputs.device, non_blocking=True)
+    own_loss = loss.in_torch(outputs, targets).item()
+    counts = torch.zeros(0, dtype=torch.float64) if metric is None else metric.counts(outputs, targets)
     if processes.size > 1:
         weight = loss.total_weight(batch.targets) if batch.place.count else 0.0
         own = [own_loss * weight if weight else 0.0, weight]

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from onnxgrid.engines.options import EngineRequest
+
 __all__ = ["RunOptions"]
 
 
@@ -9,7 +11,7 @@ __all__ = ["RunOptions"]
 class RunOptions:
     """The options of `onnxgrid.train` that say how a run is carried out; explained there."""
 
-    engine: str | None = None
+    request: EngineRequest
     seed: int | None = None
     resume: bool = False
     strict: bool = False

@@ -13,8 +13,9 @@ import torch
 from onnxgrid.config import read_config
 from onnxgrid.config.optimizer import OptimizerConfig
 from onnxgrid.data import Batch
-from onnxgrid.engines import create_engine, create_predictor
+from onnxgrid.engines import KernelChoice, create_engine, create_predictor
 from onnxgrid.engines.engine import Engine, Predict
+from onnxgrid.engines.options import EngineRequest
 from onnxgrid.engines.tracing import create_tracer
 from onnxgrid.engines.trainable_graph import TrainableGraph
 from onnxgrid.optimizers import create_optimizer
@@ -50,6 +51,10 @@ def train(
     config: Path | str,
     *,
     engine: str | None = None,
+    device: str = "auto",
+    precision: str | None = None,
+    compile: bool | None = None,
+    kernel_choice: KernelChoice | None = None,
     seed: int | None = None,
     num_epochs: int | None = None,
     resume: bool = False,
@@ -69,6 +74,13 @@ def train(
     Args:
         config: the configuration's file.
         engine: "ort" or "torch"; by default "ort" where its training build is installed, else "torch".
+        device: "cpu", "cuda", or "auto": CUDA where the engine can use it, else the CPU.
+        precision: "fp32", or "bf16" for convolutions and matrix products in bfloat16; by default that of
+            the run that is resumed, else "fp32".
+        compile: whether torch.compile turns the steps into machine code of their own (torch engine); by default as in
+            the run that is resumed.
+        kernel_choice: how the ort engine chooses its kernels; by default what is fastest, and when a run is resumed
+            what it had chosen before.
         seed: of initial weights, data order and dropout; by default 0 for the weights and `data.seed` for the others.
         num_epochs: in place of the configuration's.
         resume: go on from the newest whole checkpoint in `checkpoints.save`; from the beginning if there is none.
@@ -90,7 +102,7 @@ def train(
         settings = settings.model_copy(update={"num_epochs": num_epochs})
     launch = find_launch(os.environ)
     options = RunOptions(
-        engine=engine,
+        request=EngineRequest(engine, device, precision, compile, kernel_choice),
         seed=seed,
         resume=resume,
         strict=strict,
@@ -127,7 +139,13 @@ class _Training:
         self._epochs, self._state = run.settings.num_epochs, run.state
         self._graph = TrainableGraph.from_model(run.model, run.place)
         self._engine = create_engine(
-            run.state.engine, self._graph, run.loss, seed=run.state.seed, processes=run.processes.size
+            run.state.engine,
+            self._graph,
+            run.loss,
+            seed=run.state.seed,
+            options=run.state.options,
+            kernels=run.kernels,
+            processes=run.processes,
         )
         self._optimizer = _optimizer(run, self._settings, self._engine)
         self._saved = None
@@ -214,7 +232,7 @@ class _Training:
         run, state = self._run, self._run.state
         facts = {
             "the epoch to go on from": state.epoch,
-            "the engine": state.engine,
+            "the engine": f"{state.engine} {state.options}",
             "the number of epochs": self._epochs,
             "the run's settings": run_settings(run.settings, run.options.accumulate),
             "the number of training samples": len(self._samples.dataset),
@@ -244,7 +262,7 @@ def _shards_optimizer(run: Run) -> bool:
 
 def _evaluate_only(run: Run, files: ResultFiles | None) -> TrainingResult:
     began = time.perf_counter()
-    evaluation = _evaluate(run, 1, create_predictor(run.state.engine, run.model, run.place))
+    evaluation = _evaluate(run, 1, create_predictor(run.state.engine, run.model, run.place, run.state.options))
     seconds = time.perf_counter() - began
     if files is not None:
         files.evaluated(1, seconds, evaluation)

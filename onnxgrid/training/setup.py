@@ -14,7 +14,9 @@ import onnx_ir as ir
 import onnxgrid
 from onnxgrid.config import CheckpointsConfig, InputPath, RunConfig
 from onnxgrid.data import Batch, Dataset, Share, Split, TargetKind, batch_count, batches, open_dataset
-from onnxgrid.engines import default_engine
+from onnxgrid.engines import KernelOptions, default_engine
+from onnxgrid.engines.devices import choose_device, device_name
+from onnxgrid.engines.options import EngineRequest
 from onnxgrid.errors import ConfigError
 from onnxgrid.inspection import summarize_model
 from onnxgrid.losses import Loss, loss_for
@@ -42,6 +44,8 @@ class SampleSet:
     path: InputPath
     batch_size: int
     share: Share
+    pinned: bool
+    """Whether its batches are copied to a GPU."""
 
     @property
     def step_count(self) -> int:
@@ -49,7 +53,9 @@ class SampleSet:
 
     def batches(self, model: ir.Model, loss: Loss | None, *, epoch: int, seed: int, shuffle: bool) -> Iterator[Batch]:
         """One pass over this process's samples; targets are checked against the loss and the network's output."""
-        stream = batches(self.dataset, self.batch_size, epoch=epoch, seed=seed, shuffle=shuffle, share=self.share)
+        stream = batches(
+            self.dataset, self.batch_size, epoch=epoch, seed=seed, shuffle=shuffle, share=self.share, pinned=self.pinned
+        )
         return stream if loss is None else with_targets_checked(stream, self.dataset, model, loss, self.path.given)
 
 
@@ -70,6 +76,7 @@ class Run:
     checkpoint: Checkpoint | None
     """What the run goes on from."""
     state: RunState
+    kernels: KernelOptions
 
 
 def open_run(settings: RunConfig, options: RunOptions, processes: Processes, log: RunLog) -> Run:
@@ -86,7 +93,7 @@ def open_run(settings: RunConfig, options: RunOptions, processes: Processes, log
     if processes.leads and not resume and options.restarts is not None and folder is not None:
         forget_checkpoints(folder)
     state = _first_state(settings, options) if checkpoint is None else _resumed_state(checkpoint, settings, options)
-    log.start(onnxgrid.__version__, "CPU")
+    log.start(onnxgrid.__version__, device_name(state.device))
     network = open_network(settings.layers, seed=0 if seed is None else seed)
     model = network.model
     log.network(summarize_model(model, network.place))
@@ -102,13 +109,17 @@ def open_run(settings: RunConfig, options: RunOptions, processes: Processes, log
     if settings.loss is not None:
         log.loss(settings.loss)
     loss = None if settings.loss is None else loss_for(settings.loss)
-    training, test = _open_data(settings, loss, log, Share(processes.rank, processes.size, options.accumulate))
+    share = Share(processes.rank, processes.size, options.accumulate)
+    training, test = _open_data(settings, loss, log, share, pinned=state.device != "cpu")
     for sample_set in (training, test):
         if sample_set is not None:
             require_fit(model, network.place, sample_set.dataset, sample_set.path.given, loss)
     if loss is not None:
         warn_of_ending(model, loss)
-    return Run(settings, options, processes, log, model, network.place, loss, training, test, checkpoint, state)
+    kernels = _kernels(checkpoint, options.request, state)
+    return Run(
+        settings, options, processes, log, model, network.place, loss, training, test, checkpoint, state, kernels
+    )
 
 
 def _require_folder(checkpoints: CheckpointsConfig) -> None:
@@ -152,12 +163,22 @@ def _folder_to_resume(checkpoints: CheckpointsConfig, options: RunOptions) -> Pa
 
 
 def _first_state(settings: RunConfig, options: RunOptions) -> RunState:
-    seed = settings.data.seed if options.seed is None else options.seed
-    return RunState(epoch=0, step=0, seed=seed, seconds=0.0, engine=options.engine or default_engine())
+    request, seed = options.request, options.seed
+    engine = request.engine or default_engine()
+    return RunState(
+        epoch=0,
+        step=0,
+        seed=settings.data.seed if seed is None else seed,
+        seconds=0.0,
+        engine=engine,
+        device=choose_device(engine, request.device),
+        precision=request.precision or "fp32",
+        compile=bool(request.compile),
+    )
 
 
 def _resumed_state(checkpoint: Checkpoint, settings: RunConfig, options: RunOptions) -> RunState:
-    state, engine, seed = checkpoint.state, options.engine, options.seed
+    state, request, seed = checkpoint.state, options.request, options.seed
     _compare_settings(checkpoint, run_settings(settings, options.accumulate))
     if seed not in (None, state.seed):
         raise ConfigError(
@@ -165,12 +186,52 @@ def _resumed_state(checkpoint: Checkpoint, settings: RunConfig, options: RunOpti
             place=str(checkpoint.path),
             fix=f"Leave --seed out, or give --seed {state.seed}.",
         )
-    if engine not in (None, state.engine):
+    engine = request.engine or state.engine
+    resumed = replace(
+        state,
+        engine=engine,
+        device=choose_device(engine, request.device),
+        precision=request.precision or state.precision,
+        compile=state.compile if request.compile is None else request.compile,
+    )
+    _warn_of_other_numbers(state, resumed)
+    return resumed
+
+
+def _warn_of_other_numbers(begun: RunState, resumed: RunState) -> None:
+    if begun.engine != resumed.engine:
         logger.warning(
-            "the run was begun with the %s engine; with %s its numbers differ in the last digits", state.engine, engine
+            "the run was begun with the %s engine; with %s its numbers differ in the last digits",
+            begun.engine,
+            resumed.engine,
         )
-        return replace(state, engine=str(engine))
-    return state
+    if begun.device != resumed.device:
+        logger.warning(
+            "the run was begun on %s; on %s its dropout masks and the last digits of its numbers differ",
+            begun.device,
+            resumed.device,
+        )
+    if begun.precision != resumed.precision:
+        logger.warning("the run was begun in %s; in %s its numbers differ", begun.precision, resumed.precision)
+    if begun.compile != resumed.compile:
+        with_or_without = ("without", "with")
+        logger.warning(
+            "the run was begun %s --compile; %s it its numbers differ in the last digits",
+            with_or_without[begun.compile],
+            with_or_without[resumed.compile],
+        )
+
+
+def _kernels(checkpoint: Checkpoint | None, request: EngineRequest, state: RunState) -> KernelOptions:
+    """Those of the checkpoint, unless the user asks for others."""
+    begun = None if checkpoint is None else checkpoint.state
+    if request.kernel_choice is not None:
+        if begun is not None:
+            logger.warning("kernels are chosen anew (--kernel-choice): the run's numbers may differ in the last digits")
+        return KernelOptions(request.kernel_choice)
+    if checkpoint is None or begun is None or begun.options != state.options:
+        return KernelOptions()
+    return KernelOptions(decided=checkpoint.kernels)
 
 
 def _compare_settings(checkpoint: Checkpoint, settings: Mapping[str, Any]) -> None:
@@ -194,17 +255,17 @@ def _listed(different: dict[str, str]) -> str:
 
 
 def _open_data(
-    settings: RunConfig, loss: Loss | None, log: RunLog, share: Share
+    settings: RunConfig, loss: Loss | None, log: RunLog, share: Share, *, pinned: bool
 ) -> tuple[SampleSet | None, SampleSet | None]:
     """The training and the test data; batches are accumulated in training only."""
     data, kind = settings.data, TargetKind.VALUES if loss is None else loss.target_kind
     training = test = classes = None
     dataset = open_dataset(data, Split.TRAINING, target_kind=kind, classes=None, log=log.write)
     if dataset is not None and data.input_path is not None:
-        training, classes = SampleSet(dataset, data.input_path, data.batch_size, share), dataset.classes
+        training, classes = SampleSet(dataset, data.input_path, data.batch_size, share, pinned), dataset.classes
     dataset = open_dataset(data, Split.TEST, target_kind=kind, classes=classes, log=log.write)
     if dataset is not None and data.test_input_path is not None:
-        test = SampleSet(dataset, data.test_input_path, data.test_batch_size, replace(share, accumulated=1))
+        test = SampleSet(dataset, data.test_input_path, data.test_batch_size, replace(share, accumulated=1), pinned)
     sets = (("Training dataset", training), ("Test dataset", test))
     opened = [(heading, s.dataset, s.batch_size, s.share) for heading, s in sets if s is not None]
     log.datasets(data.input_type.value, opened)

@@ -16,9 +16,9 @@ __all__ = ["StepLoss", "parts_of", "take_step"]
 
 @dataclass(frozen=True)
 class StepLoss:
-    """The loss of a step's whole batch, and the seconds that the exchange with the other processes took."""
+    """The loss of a step's whole batch (0-d, float64), and the seconds that the exchange with the others took."""
 
-    loss: float
+    loss: torch.Tensor
     exchange_seconds: float
 
 
@@ -29,9 +29,9 @@ def take_step(engine: Engine, loss: Loss, batches: Sequence[Batch], processes: P
         batches: this process's parts of the step.
         number: the step's number in the run, from 0.
     """
-    step_loss, sums = torch.zeros((), dtype=torch.float64), None
+    step_loss, sums = torch.zeros((), dtype=torch.float64, device=engine.gradients.flat.device), None
     for batch, (targets, part) in zip(batches, parts_of(loss, batches, processes), strict=True):
-        step_loss += engine.step(batch.inputs, targets, number=number, part=part).loss.cpu()
+        step_loss += engine.step(batch.inputs, targets, number=number, part=part).loss
         if len(batches) > 1:
             sums = engine.gradients.flat.clone() if sums is None else sums.add_(engine.gradients.flat)
     if sums is not None:
@@ -41,7 +41,7 @@ def take_step(engine: Engine, loss: Loss, batches: Sequence[Batch], processes: P
         processes.sum(engine.gradients.flat)
         processes.sum(step_loss)
     exchanged = time.perf_counter() - began if processes.size > 1 else 0.0
-    return StepLoss(step_loss.item(), exchanged)
+    return StepLoss(step_loss, exchanged)
 
 
 def parts_of(loss: Loss, batches: Sequence[Batch], processes: Processes) -> list[tuple[torch.Tensor, Part]]:

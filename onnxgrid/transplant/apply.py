@@ -1,9 +1,11 @@
-"""Carries out a plan: reads what is to be copied, in the target's type, into a copy of the model."""
+"""Carries out a plan: what is to be copied, in the target's type, goes into a copy of the model."""
+
+from functools import partial
 
 import onnx_ir as ir
 
 from converters.weights import Weights
-from converters.weights.onnx import initializer_tensor, write_initializers
+from converters.weights.onnx import fill_initializers, initializer_tensor
 from onnxgrid.transplant.plan import TransplantPlan
 
 __all__ = ["apply_plan"]
@@ -12,9 +14,11 @@ __all__ = ["apply_plan"]
 def apply_plan(plan: TransplantPlan, source: Weights, model: ir.Model) -> ir.Model:
     """A copy of the model with the planned initializers replaced: same graph, names, metadata and types.
 
-    Raises:
-        WeightFileError: if a weight cannot be read, or a value does not fit the type of its initializer.
+    The source is read when the values are: then WeightFileError is raised if one cannot be read, or does not fit the
+    type of its initializer.
     """
-    types = {match.target.name: initializer_tensor(model, match.target.name).dtype.numpy() for match in plan.copied}
-    values = {match.target.name: source[match.source].values(types[match.target.name]) for match in plan.copied}
-    return write_initializers(model, values)
+    reads = {}
+    for match in plan.copied:
+        dtype = initializer_tensor(model, match.target.name).dtype.numpy()
+        reads[match.target.name] = partial(source[match.source].values, dtype)
+    return fill_initializers(model, reads)

@@ -80,8 +80,21 @@ def convert_keras(model: keras.Model, folder: Path, edit: Edit | None = None) ->
     path = folder / "net.json"
     path.write_text(json.dumps(description, indent=1))
     converted = converters.convert(path)
+    assert_every_size_is_known(converted)
     put_weights(converted, model)
     return converted
+
+
+def assert_every_size_is_known(model: ir.Model) -> None:
+    """Every value has a rank; sizes are numbers but for the batch, and names where an input leaves some open."""
+    declared = [size for value in model.graph.inputs for size in value.shape[1:]]
+    names_follow = any(not isinstance(size, int) for size in declared)
+    for value in (value for node in model.graph for value in node.outputs if value.name):
+        assert value.shape is not None, f"{value.name} has no rank"
+        for size in value.shape:
+            if not isinstance(size, int):
+                assert size.value, f"{value.name} has a size without a name: {value.shape}"
+                assert names_follow or size.value.startswith("N"), f"{value.name} has an open size: {value.shape}"
 
 
 def put_weights(converted: ir.Model, model: keras.Model, prefix: str = "") -> None:
@@ -156,16 +169,18 @@ def assert_equals_keras(
     numbers_below: int | None = None,
     raw_inputs: bool = False,
     raw_outputs: bool = False,
+    fill: Callable[[keras.Model], None] = randomize,
 ) -> ir.Model:
     """The converted model, once its outputs were found equal to Keras' in value, shape and dtype.
 
     Args:
+        fill: gives the model its weights.
         sizes: of the inputs, without batch, where the model leaves them open.
         numbers_below: the inputs are whole numbers below this one.
         raw_inputs: the graph's inputs have their axes in Keras' order.
         raw_outputs: so have its outputs.
     """
-    randomize(model)
+    fill(model)
     shapes = sizes or [tuple(x.shape[1:]) for x in model.inputs]
     if numbers_below is None:
         inputs = random_inputs(shapes)

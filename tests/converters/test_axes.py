@@ -15,6 +15,8 @@ ORDERS: dict[str, tuple[AxisOrder, tuple[int, ...], tuple[int, ...]]] = {
     "DepthwiseConv2D": (depthwise_kernel(2), (7, 6, 3, 5), (15, 1, 7, 6)),
     "DepthwiseConv3D": (depthwise_kernel(3), (7, 6, 2, 3, 5), (15, 1, 7, 6, 2)),
     "a table": (unchanged(2), (7, 3), (7, 3)),
+    "larger than a tile, and no multiple of it": (convolution_kernel(2), (2, 3, 65, 130), (130, 65, 2, 3)),
+    "no entries": (DENSE_KERNEL, (0, 3), (3, 0)),
 }
 
 
@@ -24,6 +26,8 @@ def test_an_order_leads_there_and_back(
 ) -> None:
     weight = np.random.default_rng(0).standard_normal(keras_shape)
     moved = order.to_onnx(weight)
+    assert moved.flags.c_contiguous
+    np.testing.assert_array_equal(moved.ravel(), weight.transpose(order.permutation).ravel())
     assert moved.shape == order.onnx_shape(keras_shape) == onnx_shape
     np.testing.assert_array_equal(order.to_keras(moved, keras_shape), weight)
 

@@ -9,6 +9,7 @@ import onnx_ir as ir
 import pytest
 
 import converters
+from converters.errors import ConversionError
 from tests.converters.keras_oracle import run_onnx
 
 CONV = {"filters": 4, "kernel_size": 3, "padding": "same"}
@@ -59,8 +60,7 @@ def test_the_graph_is_what_the_conventions_say(convert: Any) -> None:
         ("Dropout", "drop"),
         ("Transpose", "flat/Transpose"),
         ("Flatten", "flat"),
-        ("Gemm", "dense"),
-        ("Identity", "end"),
+        ("Gemm", "end"),  # the last layer has no node, and gives the output its name
     ]
     assert {name: tuple(value.shape) for name, value in model.graph.initializers.items()} == {
         "conv1/conv.weight": (4, 3, 3, 3),
@@ -176,3 +176,34 @@ def test_two_open_inputs_do_not_claim_one_size(convert: Any) -> None:
     ]
     graph = convert([*inputs, layer("Add", "sum") | {"inbound_nodes": ["left", "right"]}]).graph
     assert [str(v.shape) for v in graph.inputs] == ["[N,2,H,W]", "[N,2,right_H,right_W]"]
+
+
+SPLIT = {
+    "class_name": "Split",
+    "module": "keras.src.ops.numpy",
+    "config": {"name": "cut", "indices_or_sections": 2, "axis": 1},
+    "inbound_nodes": [[["x", 0, 0]]],
+}
+
+
+def outputs_of_a_split(*numbers: int) -> dict[str, Any]:
+    outputs = [["cut", 0, number] for number in numbers]
+    return {"layers": [image(8, 12, 3) | {"inbound_nodes": []}, SPLIT], "output_layers": outputs}
+
+
+def test_outputs_of_a_layer_are_named_after_it_with_their_number(convert: Any) -> None:
+    model = convert(outputs_of_a_split(1, 0))
+    assert [(v.name, str(v.shape)) for v in model.graph.outputs] == [("cut:1", "[N,3,4,12]"), ("cut", "[N,3,4,12]")]
+    x = np.random.default_rng(0).standard_normal((2, 8, 12, 3)).astype(np.float32)
+    second, first = run_onnx(model, x)
+    np.testing.assert_array_equal(np.concatenate([first, second], 1), x)
+
+
+def test_an_output_that_is_not_there_is_refused(convert: Any, tmp_path: Path) -> None:
+    with pytest.raises(ConversionError) as error:
+        convert(outputs_of_a_split(2))
+    message = "asks for output 2 of layer 'cut', which has 2 outputs (the first is 0)\n  Write a number from 0 to 1."
+    place = (tmp_path / "net.json").read_text().rindex('["cut"') + 1
+    assert str(error.value) == f"{tmp_path / 'net.json'}:1:{place}: {message}"
+    with pytest.raises(ConversionError, match=r"output 1 of layer 'x', which has one output \(number 0\)\n  Write 0\."):
+        convert({**outputs_of_a_split(0), "output_layers": [["x", 0, 1]]})

@@ -146,6 +146,16 @@ def test_layers_that_no_output_needs_are_left_out_with_a_warning(caplog: pytest.
     assert caplog.messages == [f"{where}: no output depends on 'y', 'unused'; left out of the graph"]
 
 
+def test_a_shared_layer_is_reached_by_those_calls_that_an_output_needs(caplog: pytest.LogCaptureFixture) -> None:
+    shared = linked(RELU, [[["x", 0, 0]], [["y", 0, 0]]])
+    value = functional(SECOND, shared, output_layers=[["a", 0, 0]])
+    with caplog.at_level(logging.WARNING):
+        network = read(value)
+    assert [ref.layer for ref in network.inputs] == ["x"]
+    assert caplog.messages == [f"{place(value, json.dumps(SECOND))}: no output depends on 'y'; left out of the graph"]
+    assert [step.layer.name for step in execution_order(network)] == ["x", "a"]
+
+
 A_NETWORK = 'Give a Keras model as JSON (model.to_json()), a list of layers, or an object with "layers".'
 CALL_FORMS = (
     'Write [[["layer", 0, 0, {}]]] (Keras 2), [{"args": ..., "kwargs": ...}] (Keras 3), or a list of layer names.'
@@ -198,6 +208,22 @@ BROKEN: dict[str, tuple[Any, str | None, str]] = {
         '{"class_name"',
         "the network begins with layer 'a', which does not say what goes in\n"
         '  Begin with an InputLayer: {"class_name": "InputLayer", "config": {"batch_shape": [null, ...]}}.',
+    ),
+    "a model without an input that comes first": (
+        [{"class_name": "Functional", "config": {"name": "m", "layers": [linked(RELU, ["a"])]}}],
+        '{"class_name": "Functional"',
+        "the network begins with layer 'm', which does not say what goes in\n"
+        '  Begin with an InputLayer: {"class_name": "InputLayer", "config": {"batch_shape": [null, ...]}}.',
+    ),
+    "an input of which another call is asked for": (
+        functional(input_layers=[["x", 2, 1]]),
+        '["x", 2, 1]',
+        "the network's input 'x' is asked for its call 2, output 1\n  Write [\"x\", 0, 0].",
+    ),
+    "an input that is listed twice": (
+        functional(input_layers=[["x", 0, 0], ["x", 0]]),
+        '["x", 0]]',
+        "the network's input 'x' is listed twice\n  List it once.",
     ),
     "two layers of one name": (
         [INPUT, RELU, {"class_name": "Tanh", "config": {"name": "a"}}],
@@ -287,11 +313,6 @@ UNORDERED: dict[str, tuple[Any, str | None, str]] = {
         two([[["x", 0, 0]]], [[["a", 1, 0]]]),
         '["a", 1',
         "asks for call 1 of layer 'a', which has 1 (the first is 0)\n  Write the number of a call that the layer has.",
-    ),
-    "an output that is not there": (
-        two([[["x", 0, 0]]], [[["a", 0, 1]]]),
-        '["a", 0, 1',
-        "asks for output 1 of layer 'a', which has one output (number 0)\n  Write 0.",
     ),
 }
 

@@ -63,7 +63,7 @@ def test_a_tensor_that_is_right_is_left_alone(graph: GraphBuilder, builder: Laye
 def test_a_merge_brings_its_inputs_to_one_layout(class_name: str, graph: GraphBuilder, builder: LayerBuilder) -> None:
     config: Any = type("Config", (), {"axis": -1})
     inputs = [tensor(Layout.KERAS, "N", 8, 11, 3), tensor(Layout.CHANNELS_FIRST, "N", 3, 8, 11)]
-    merged = LAYERS[class_name].convert(config, inputs, builder)
+    (merged,) = LAYERS[class_name].convert(config, inputs, builder)
     assert merged.layout is Layout.CHANNELS_FIRST
     assert graph.nodes[0].op_type == "Transpose"
     assert merged.shape[1:3] == (8, 11)

@@ -118,7 +118,8 @@ CONFIGS: dict[str, tuple[dict[str, Any], str, str]] = {
     "an unknown activation": (
         layer("Conv2D", **CONV, activation="rleu"),
         '"rleu"',
-        f'(Conv2D): "activation" is "rleu", which we do not know\n  {ONE_OF_THE_ACTIVATIONS}',
+        '(Conv2D): "activation" is "rleu", which we do not know; the nearest known: "relu", "relu6"\n'
+        f"  {ONE_OF_THE_ACTIVATIONS}",
     ),
     "an activation that is a layer with weights": (
         layer("Activation", activation={"class_name": "PReLU", "config": {"shared_axes": [1]}}),
@@ -214,11 +215,33 @@ CONFIGS: dict[str, tuple[dict[str, Any], str, str]] = {
         '(InstanceNormalization): "track_running_stats" is true: an instance is normalised by its own mean and '
         "variance\n  Write false, or leave it out.",
     ),
-    "instances in groups": (
-        layer("InstanceNormalization", groups=2),
-        "2}",
-        '(InstanceNormalization): "groups" is 2: an instance is normalised channel by channel\n'
-        "  Write -1, or leave it out.",
+    "more than float32 holds": (
+        layer("Conv2D", **CONV, activation={"class_name": "ELU", "config": {"alpha": 1e39}}),
+        "1e+39",
+        '(Conv2D): "alpha" is 1e+39, which is more than float32 holds\n  Write a smaller number.',
+    ),
+    "an integer that no float holds": (
+        layer("ReLU", max_value=10**400),
+        "1" + "0" * 400,
+        f'(ReLU): "max_value" is 1{"0" * 59}..., which is more than float32 holds\n  Write a smaller number.',
+    ),
+    "a list of numbers that float32 does not hold": (
+        layer("Rescaling", scale=[1, -1e300, 1]),
+        "[1, -1e+300",
+        '(Rescaling): "scale" is [1, -1e+300, 1], which is not allowed here\n'
+        "  Write a number, or lists of numbers that have one shape.",
+    ),
+    "a variance below zero": (
+        layer("Normalization", mean=0, variance=[1, -1, 1]),
+        "[1, -1",
+        '(Normalization): "variance" is [1, -1, 1], which is not allowed here\n'
+        "  Write a number from 0 on, or lists of numbers that have one shape.",
+    ),
+    "an array that is none": (
+        layer("Rescaling", scale={"class_name": "__numpy__"}),
+        '{"class_name": "__numpy__"',
+        '(Rescaling): "scale" is {"class_name": "__numpy__"}, which is not allowed here\n'
+        "  Write a number, or lists of numbers that have one shape.",
     ),
     "a mean without a variance": (
         layer("Normalization", mean=[1.0]),
@@ -358,6 +381,19 @@ SHAPES: dict[str, tuple[list[Any], str]] = {
         [image(8, 11, 3), layer("GroupNormalization", groups=2)],
         "(GroupNormalization): its 3 channels are no multiple of its 2 groups\n"
         '  Choose "groups" so that it divides the channels.',
+    ),
+    "instances in groups": (
+        [image(8, 11, 6), layer("InstanceNormalization", groups=2)],
+        '(InstanceNormalization): "groups" is 2, and its input (N, 8, 11, 6) has 6 channels: '
+        "an instance is normalised channel by channel\n  Write -1, or use GroupNormalization.",
+    ),
+    "an axis that comes twice": (
+        [image(8, 11, 3), layer("LayerNormalization", axis=[-1, 3])],
+        "(LayerNormalization): [-1, 3] names an axis of its input (N, 8, 11, 3) twice\n  Write each axis once.",
+    ),
+    "an axis of a norm that comes twice": (
+        [image(8, 11, 3), layer("UnitNormalization", axis=[1, -3])],
+        "(UnitNormalization): [1, -3] names an axis of its input (N, 8, 11, 3) twice\n  Write each axis once.",
     ),
     "instances without space": (
         [image(3), layer("InstanceNormalization")],

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import keras
 import pytest
 from keras import layers as kl
 
@@ -39,7 +40,21 @@ NODES: dict[str, tuple[list[Any], tuple[int, ...], list[str]]] = {
     "squeeze and excite": (
         [kl.GlobalAveragePooling2D(), kl.Reshape((1, 1, 3)), kl.Conv2D(4, 1, activation="relu")],
         IMAGE,
-        ["GlobalAveragePool", "Flatten", "Reshape", "Conv", "Relu"],
+        ["GlobalAveragePool", "Conv", "Relu"],
+    ),
+    "a vector that is flattened": ([kl.Dense(4), kl.Flatten()], (5,), ["Gemm"]),
+    "a matrix and back, then a convolution": (
+        [kl.Reshape((88, 3)), kl.Reshape((8, 11, 3)), kl.Conv2D(4, 3)],
+        IMAGE,
+        ["Conv"],
+    ),
+    "flattened twice": ([kl.Reshape((88, 3)), kl.Flatten()], IMAGE, ["Transpose", "Flatten"]),
+    "a linear activation at the end": ([kl.Conv2D(4, 3), kl.Activation("linear")], IMAGE, ["Conv"]),
+    "statistics of the data, given by weights": ([kl.Normalization()], IMAGE, ["BatchNormalization"]),
+    "statistics of the data, given by the file": (
+        [kl.Normalization(mean=[1.0, 2.0, 3.0], variance=[4.0, 5.0, 6.0])],
+        IMAGE,
+        ["Sub", "Div"],
     ),
     "a matrix that becomes an image again": (
         [kl.Reshape((88, 3)), kl.Dense(4)],
@@ -66,3 +81,23 @@ def test_a_layer_becomes_the_nodes_that_a_person_would_draw(
 ) -> None:
     model = convert_keras(functional(layers, shape), tmp_path)
     assert [node.op_type for node in model.graph] == op_types
+
+
+def test_layers_that_want_the_same_order_share_its_transpose(tmp_path: Path) -> None:
+    inputs = keras.Input(IMAGE)
+    rows = [kl.Reshape(shape)(inputs) for shape in ((88, 3), (11, 24), (44, 6))]
+    model = convert_keras(keras.Model(inputs, rows), tmp_path)
+    assert [node.op_type for node in model.graph] == ["Transpose", "Reshape", "Reshape", "Reshape"]
+
+
+def test_an_output_that_two_layers_name_has_both_names(tmp_path: Path) -> None:
+    inputs = keras.Input(IMAGE, name="x")
+    convolved = kl.Conv2D(4, 3, name="conv")(inputs)
+    outputs = [kl.Activation("linear", name="end")(convolved), convolved, kl.Identity(name="same")(inputs)]
+    model = convert_keras(keras.Model(inputs, outputs), tmp_path)
+    assert [(node.op_type, node.outputs[0].name) for node in model.graph] == [
+        ("Conv", "end"),
+        ("Identity", "conv"),
+        ("Identity", "same"),
+    ]
+    assert [value.name for value in model.graph.outputs] == ["end", "conv", "same"]

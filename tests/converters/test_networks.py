@@ -139,7 +139,7 @@ def test_every_node_says_which_layer_it_belongs_to(tmp_path: Path) -> None:
     keras_model.get_layer("bottom").trainable = False
     model = assert_equals_keras(keras_model, tmp_path)
     layers = json.loads(keras_model.to_json())["config"]["layers"]
-    assert model.metadata_props == {"onnxgrid.network": "u-net (small)"}
+    assert model.metadata_props["onnxgrid.network"] == "u-net (small)"
     for node in model.graph:
         described = layers[int(node.metadata_props["onnxgrid.order"])]
         assert node.metadata_props["onnxgrid.layer"] == described["name"]

@@ -96,6 +96,11 @@ CASES: dict[str, dict[str, Compute]] = {
     },
     "keras.ops.Softplus": {"plain": lambda x, y: ops.softplus(x)},
     "keras.ops.Softsign": {"plain": lambda x, y: ops.softsign(x)},
+    "keras.ops.Split": {
+        "equal parts": lambda x, y: ops.add(*ops.split(x, 2, axis=1)),
+        "places": lambda x, y: [part * 2.0 for part in ops.split(x, [2, 5], axis=2)][1],
+        "channels": lambda x, y: ops.split(x, 3, axis=-1)[2] * y,
+    },
     "keras.ops.Sqrt": {"plain": lambda x, y: ops.sqrt(ops.abs(x))},
     "keras.ops.Square": {"plain": lambda x, y: ops.square(x)},
     "keras.ops.Squeeze": {
@@ -236,3 +241,10 @@ def test_an_operation_that_does_not_fit_is_refused(layers: list[dict[str, Any]],
     name = layers[2]["name"]
     line, column = 1, path.read_text().index('{"class_name": "' + layers[2]["class_name"]) + 1
     assert str(error.value).startswith(f"{path}:{line}:{column}: layer '{name}' ({name}): {message}")
+
+
+def test_keras_cast_to_another_type_is_refused(tmp_path: Path) -> None:
+    x = keras.Input(SHAPE, name="x")
+    (tmp_path / "net.json").write_text(keras.Model(x, ops.cast(x, "float16")).to_json())
+    with pytest.raises(ConversionError, match="casts to float16\n  Compute in float32\\."):
+        converters.convert(tmp_path / "net.json")

@@ -31,6 +31,7 @@ def mixed() -> keras.Model:
     x = kl.BatchNormalization(name="norm")(kl.ZeroPadding2D(name="pad")(x))
     x = kl.LayerNormalization(name="layer_norm")(kl.UpSampling2D(name="up")(x))
     x = kl.AveragePooling2D(2, padding="same", name="smaller")(kl.Dropout(0.2, name="drop")(x))
+    x = kl.Activation("mish", name="mish")(kl.Activation("swish", name="swish")(x))
     x = kl.Dense(5, activation="gelu", name="dense")(x)
     squeezed = kl.GlobalAveragePooling2D(keepdims=True, name="mean")(x) + keras.ops.sum(x, axis=(1, 2), keepdims=True)
     return keras.Model(inputs, [kl.Multiply(name="gated")([x, squeezed]), kl.Flatten(name="flat")(squeezed)])

@@ -11,6 +11,7 @@ import pytest
 from keras import layers as kl
 
 import converters
+from converters.layers.layer_builder import IoLayout
 from onnxgrid.check import check_model
 from onnxgrid.errors import WorkFailed
 
@@ -62,21 +63,70 @@ def test_another_network_fails(network: Path) -> None:
         check_model(model, network, channels_last=False)
 
 
-NOT_COMPARED: dict[str, tuple[Any, str]] = {
-    "from the standard input": (None, "the network came from the standard input"),
-    "not a network that Keras knows": ([], "it cannot load the network"),
-}
+UNREADABLE: dict[str, Any] = {"from the standard input": None, "not a network that Keras knows": []}
 
 
-@pytest.mark.parametrize(("text", "reason"), NOT_COMPARED.values(), ids=NOT_COMPARED)
-def test_what_is_not_compared_says_why(text: Any, reason: str, network: Path) -> None:
+@pytest.mark.parametrize("text", UNREADABLE.values(), ids=UNREADABLE)
+def test_a_file_that_keras_cannot_load_is_given_back_to_it(text: Any, network: Path) -> None:
     model = converters.convert(network)
     if text is not None:
         network.write_text(json.dumps(text))
     report = check_model(model, None if text is None else network, channels_last=False)
+    assert report.given_back
+    assert report.difference is not None
+    assert report.difference < 1e-5
+    assert report.lines()[1] == (
+        f"check: equals Keras, with the network as it is given back to it, to {report.difference:.1e} "
+        "of the largest output"
+    )
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_a_model_of_another_size_than_the_file_s_is_compared_at_its_own(channels_last: bool, network: Path) -> None:
+    layout = IoLayout.CHANNELS_LAST if channels_last else IoLayout.CHANNELS_FIRST
+    model = converters.convert(network, input_shape=(3, 10, 14), io_layout=layout)
+    report = check_model(model, network, channels_last=channels_last)
+    assert report.given_back
+    assert report.difference is not None
+    assert report.difference < 1e-5
+
+
+def test_a_file_with_an_input_that_nothing_takes_is_compared(tmp_path: Path) -> None:
+    x, unused = keras.Input((5,), name="x"), keras.Input((4,), name="unused")
+    (tmp_path / "net.json").write_text(keras.Model([x, unused], kl.Dense(3)(x)).to_json())
+    report = check_model(converters.convert(tmp_path / "net.json"), tmp_path / "net.json", channels_last=False)
+    assert report.given_back
+    assert report.difference is not None
+
+
+def test_open_sizes_are_compared_at_those_of_the_file(network: Path) -> None:
+    report = check_model(converters.convert(network, dynamic_spatial=True), network, channels_last=False)
+    assert not report.given_back
+    assert report.difference is not None
+
+
+@pytest.mark.parametrize("name", ["keras2/unet", "keras2/operations"])
+def test_a_file_of_keras_2_is_compared(name: str) -> None:
+    path = Path(__file__).parents[1] / "converters" / "data" / f"{name}.json"
+    report = check_model(converters.convert(path), path, channels_last=False)
+    assert report.given_back
+    assert report.difference is not None
+    assert report.difference < 1e-5
+
+
+def test_what_is_not_compared_says_why_in_a_few_words(network: Path) -> None:
+    model = converters.convert(network)
+    model.metadata_props.clear()  # so that there is no network to give back
+    report = check_model(model, None, channels_last=False)
+    assert (report.difference, report.reason) == (None, "the network came from the standard input")
+    description = json.loads(network.read_text())
+    del description["module"]
+    network.write_text(json.dumps(description))
+    report = check_model(model, network, channels_last=False)
     assert report.difference is None
-    assert report.reason.startswith(reason)
-    assert report.lines()[1].startswith(f"check: not compared with Keras: {reason}")
+    assert report.reason.startswith("it cannot load the network (Could not locate class 'Functional'.")
+    assert report.reason.endswith("...)")
+    assert report.lines()[1] == f"check: not compared with Keras: {report.reason}"
 
 
 def test_an_output_that_no_input_changes_is_said_to_prove_little(network: Path) -> None:

@@ -20,6 +20,7 @@ from onnxgrid.losses import (
     MeanSquaredError,
     NegativeLogLikelihood,
     OpWriter,
+    SoftmaxCrossEntropy,
     loss_for,
 )
 
@@ -131,6 +132,18 @@ CASES: dict[str, tuple[Loss, Definition, np.ndarray, np.ndarray]] = {
     ),
 }
 
+LOG_SOFTMAX_CASES = {
+    name.replace("NLL", "cross entropy"): (
+        SoftmaxCrossEntropy(loss.weight, loss.ignore_index),
+        lambda x, t, definition=definition: definition(np.asarray(torch.from_numpy(x).double().log_softmax(1)), t),
+        3 * values(*y.shape),
+        target,
+    )
+    for name, (loss, definition, y, target) in CASES.items()
+    if isinstance(loss, NegativeLogLikelihood)
+}
+CASES |= LOG_SOFTMAX_CASES
+
 every_case = pytest.mark.parametrize(("loss", "definition", "y", "target"), CASES.values(), ids=CASES)
 
 
@@ -206,6 +219,30 @@ def test_bce_behind_anything_else_reads_the_output(producer: str | None) -> None
     assert BinaryCrossEntropy().attached_to(output) == (BinaryCrossEntropy(), output)
 
 
+def log_softmax(axis: int, *shape: int) -> ir.Node:
+    node = ir.node("LogSoftmax", [ir.val("logits")], {"axis": axis}, name="end")
+    node.outputs[0].shape = ir.Shape(shape)
+    return node
+
+
+@pytest.mark.parametrize(("axis", "shape"), [(1, (2, 3)), (-1, (2, 3)), (1, (2, 3, 4, 5)), (-3, (2, 3, 4, 5))])
+def test_nll_behind_a_log_softmax_reads_the_logits(axis: int, shape: tuple[int, ...]) -> None:
+    end = log_softmax(axis, *shape)
+    loss, read = NegativeLogLikelihood(WEIGHT, 7).attached_to(end.outputs[0])
+    assert (loss, read) == (SoftmaxCrossEntropy(WEIGHT, 7), end.inputs[0])
+    assert loss.attached_to(end.outputs[0]) == (loss, end.outputs[0])
+
+
+def test_nll_behind_anything_else_reads_the_output() -> None:
+    nll = NegativeLogLikelihood()
+    for output in (
+        log_softmax(-1, 2, 3, 4, 5).outputs[0],  # of columns, not of channels
+        ir.node("Log", [ir.val("p")], name="end").outputs[0],
+        ir.val("y"),
+    ):
+        assert nll.attached_to(output) == (nll, output)
+
+
 CONFIGS: dict[str, tuple[LossConfig, Loss]] = {
     "NLL": (NLLLossConfig(), NegativeLogLikelihood()),
     "NLL with options": (NLLLossConfig(weight=(1.0, 2.0), ignore_index=-1), NegativeLogLikelihood((1.0, 2.0), -1)),
@@ -223,4 +260,4 @@ def test_a_configuration_gives_the_loss_that_it_names(config: LossConfig, loss: 
 
 def test_every_loss_has_a_case() -> None:
     tested = {type(loss) for loss, *_ in CASES.values()}
-    assert set(Loss.__subclasses__()) == tested
+    assert {*Loss.__subclasses__(), *NegativeLogLikelihood.__subclasses__()} == tested

@@ -10,7 +10,14 @@ from onnxruntime.capi import _pybind_state
 
 from onnxgrid.data.dataset import TargetKind
 from onnxgrid.engines.gradients.padding import make_padding_explicit
-from onnxgrid.engines.gradients.rules import apply_gradient_rules, define_aten_gradients, register_placeholders
+from onnxgrid.engines.gradients.placeholders import (
+    lacks_inputs,
+    register_placeholders,
+    register_torch_nodes,
+    stop_gradients_at_kernels,
+)
+from onnxgrid.engines.gradients.rules import apply_gradient_rules
+from onnxgrid.engines.gradients.torch_nodes import run_in_torch
 from onnxgrid.engines.torch_program import require_known_ops
 from onnxgrid.engines.trainable_graph import TrainableGraph
 from onnxgrid.engines.training_mode import enter_training_mode
@@ -37,7 +44,9 @@ class TrainingGraph:
     anything depends on it. Outputs: `LOSS`, the network's output, updated statistics, and the gradients.
     """
 
-    model: onnx.ModelProto
+    model: ir.Model
+    forward: ir.Model
+    """Its forward part alone, in standard ops and dropout masks, before ONNX Runtime's builder saw it."""
     gradient_of: Mapping[str, str]
     """{parameter: the output that holds its gradient}."""
 
@@ -54,6 +63,7 @@ def build_training_graph(graph: TrainableGraph, loss: Loss, *, synchronized: boo
     require_known_ops(graph.model.graph, graph.place)
     model = graph.model.clone()
     enter_training_mode(model, graph.statistics, synchronized=synchronized)
+    run_in_torch(model, lacks_inputs)
     make_padding_explicit(model)
     attach_loss(model, loss)
     _initializers_to_inputs(model.graph, [*graph.parameters, *graph.statistics])
@@ -66,7 +76,7 @@ def build_training_graph(graph: TrainableGraph, loss: Loss, *, synchronized: boo
             fix="Train it with --engine torch.",
         ) from error
     apply_gradient_rules(built)
-    return TrainingGraph(ir.to_proto(built), {name: f"{name}_grad" for name in graph.parameters})
+    return TrainingGraph(built, model, {name: f"{name}_grad" for name in graph.parameters})
 
 
 def attach_loss(model: ir.Model, loss: Loss) -> None:
@@ -90,14 +100,19 @@ def attach_loss(model: ir.Model, loss: Loss) -> None:
 def build_gradients(model: ir.Model, parameters: set[str]) -> ir.Model:
     """The graph with its backward part: each parameter `p`, a graph input, gains an output `p_grad`."""
     register_placeholders()
-    define_aten_gradients(model)
+    register_torch_nodes(model)
+    stop_gradients_at_kernels(model)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = ERRORS_ONLY
     serialized = ir.to_proto(model).SerializeToString()
     optimized = _pybind_state.get_optimized_model(serialized, parameters, options)
     builder = _pybind_state.GradientGraphBuilder(optimized, {LOSS}, parameters, LOSS, options)
     builder.build()
-    return ir.from_proto(onnx.load_from_string(builder.get_model()))
+    built = ir.from_proto(onnx.load_from_string(builder.get_model()))
+    for node in built.graph:
+        if node.op_type == "MaxPool":  # the builder adds the positions of the maxima, without a type
+            node.outputs[1].type = ir.TensorType(ir.DataType.INT64)
+    return built
 
 
 def _initializers_to_inputs(graph: ir.Graph, names: list[str]) -> None:

@@ -8,7 +8,7 @@ from keras import layers as kl
 
 from converters.layers.activation import ACTIVATIONS as CONVERTED
 from converters.layers.activation import ALIASES
-from tests.converters.layer_cases.case import IMAGE, INPUTS, Case, class_name, options
+from tests.converters.layer_cases.case import IMAGE, INPUTS, Case, class_name, options, written_by
 
 ACTIVATIONS = sorted(CONVERTED.keys() - {"glu"})
 """All but the one that halves the channels, which are odd here."""
@@ -40,7 +40,7 @@ CASES: dict[str, dict[str, Case]] = {
         "hard_sigmoid of Keras 2": Case(
             lambda: HardSigmoidOfKeras2(name="tested"),
             (IMAGE,),
-            class_name("Activation", activation="hard_sigmoid", dtype="float32"),
+            written_by("2.15.0", class_name("Activation", activation="hard_sigmoid")),
         ),
         "LogSoftmax, in this spelling": Case(
             activation("log_softmax"), (IMAGE,), class_name("Activation", activation="LogSoftmax")

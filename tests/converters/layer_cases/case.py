@@ -81,3 +81,13 @@ def class_name(new: str, *dropped: str, **added: Any) -> Edit:
         layer["config"] |= added
 
     return edit
+
+
+def written_by(keras_version: str, then: Edit) -> Edit:
+    """An edit that makes the model's JSON say so, and another after it."""
+
+    def edit(model: dict[str, Any]) -> None:
+        model["keras_version"] = keras_version
+        then(model)
+
+    return edit

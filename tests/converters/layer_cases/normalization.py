@@ -15,8 +15,43 @@ SIX = (8, 11, 6)
 def instances(table: dict[str, dict[str, Any]], **written: Any) -> dict[str, Case]:
     """InstanceNormalization, which Keras has not, against groups of one channel each."""
     group = functools.partial(kl.GroupNormalization, groups=-1, name="tested")
-    edit = class_name("InstanceNormalization", "groups", **written)
+    edit = class_name("InstanceNormalization", **written)
     return {fact: Case(lambda changes=changes: group(**changes), (IMAGE,), edit) for fact, changes in table.items()}
+
+
+class InstanceNormalizationOfContrib(kl.Layer):
+    """What keras-contrib says of its layer: epsilon is added to the deviation, and there may be no axis."""
+
+    def __init__(self, axis: int | None, *, center: bool = True, scale: bool = True, epsilon: float = 1e-3) -> None:
+        super().__init__(name="tested")
+        self.axis, self.center, self.scale, self.epsilon = axis, center, scale, epsilon
+
+    def build(self, shape: Any) -> None:
+        size = 1 if self.axis is None else shape[self.axis]
+        self.gamma = self.add_weight(shape=(size,), name="gamma") if self.scale else 1.0
+        self.beta = self.add_weight(shape=(size,), name="beta") if self.center else 0.0
+
+    def call(self, x: Any) -> Any:
+        alone = {0} if self.axis is None else {0, self.axis % x.ndim}
+        mean, variance = keras.ops.moments(x, axes=[i for i in range(x.ndim) if i not in alone], keepdims=True)
+        y = (x - mean) / (keras.ops.sqrt(variance) + self.epsilon)
+        sizes = [1] * x.ndim if self.axis is None else sizes_of(x, [self.axis])
+        scale = keras.ops.reshape(self.gamma, sizes) if self.scale else 1.0
+        return y * scale + (keras.ops.reshape(self.beta, sizes) if self.center else 0.0)
+
+    def get_config(self) -> dict[str, Any]:
+        own = {"axis": self.axis, "epsilon": self.epsilon, "center": self.center, "scale": self.scale}
+        return super().get_config() | own
+
+
+def of_contrib(table: dict[str, dict[str, Any]], *shapes: tuple[int, ...]) -> dict[str, Case]:
+    edit = class_name("InstanceNormalization")
+    return {
+        f"of keras-contrib, {fact}": Case(
+            lambda changes=changes: InstanceNormalizationOfContrib(**changes), (shape,), edit
+        )
+        for (fact, changes), shape in zip(table.items(), shapes, strict=True)
+    }
 
 
 def sizes_of(x: Any, axes: list[int]) -> list[int]:
@@ -137,6 +172,18 @@ CASES: dict[str, dict[str, Case]] = {
         "rows": Case(lambda: kl.GroupNormalization(4, axis=1), (SIX,)),
     },
     "InstanceNormalization": instances({"plain": {}, "no shift": {"center": False}, "epsilon": {"epsilon": 0.3}})
+    | of_contrib(
+        {
+            "per channel": {"axis": -1},
+            "of a volume, with nothing behind": {"axis": 4, "center": False, "scale": False, "epsilon": 0.3},
+            "per row, no shift": {"axis": 1, "center": False},
+            "one channel": {"axis": -1},
+            "the whole sample": {"axis": None, "epsilon": 0.3},
+            "the whole sample, no scale": {"axis": None, "scale": False},
+            "of features": {"axis": None},
+        },
+        *(IMAGE, INPUTS[3], IMAGE, (8, 11, 1), IMAGE, IMAGE, (5,)),
+    )
     | instances({"torch's keys": {"center": False, "scale": False}}, affine=False, momentum=0.1)
     | {
         "a package before the name": Case(

@@ -41,7 +41,7 @@ class MeanOfRealCells(kl.Layer):
         first = 2 if self.data_format == "channels_first" else 1
         rank = x.ndim - 2
         sizes, windows, strides = (
-            list(n) if isinstance(n, tuple) else [n] * rank
+            [n] * rank if isinstance(n, int) else list(n)
             for n in (tuple(x.shape[first : first + rank]), self.pool_size, self.strides)
         )
         totals = [

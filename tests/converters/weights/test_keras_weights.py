@@ -12,6 +12,7 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 from keras import layers
+from keras.src.applications.convnext import LayerScale
 
 import converters
 from converters.layers import LAYERS
@@ -196,6 +197,89 @@ def test_a_file_without_names_is_matched_by_order(tmp_path: Path) -> None:
             del group["vars"].attrs["name"]
         file.move("layers", "_layer_checkpoint_dependencies")
     assert list(read_weights(path, network_of(tmp_path, ["x", "y"]))) == ["x.weight", "x.bias", "y.weight", "y.bias"]
+
+
+def models_in_a_row(*rows: keras.Model) -> keras.Model:
+    """One model after the other, a layer behind each."""
+    x = inputs = keras.Input((6, 5, 4))
+    for number, row in enumerate(rows):
+        x = layers.Conv2D(4, 1, name=f"between_{number}")(row(x))
+    return keras.Model(inputs, x)
+
+
+def row_of_two(name: str) -> keras.Model:
+    return keras.Sequential([layers.Conv2D(4, 1, name="a"), layers.Conv2D(4, 1, name="b")], name=name)
+
+
+def graph_of_two(name: str) -> keras.Model:
+    inputs = keras.Input((6, 5, 4))
+    return keras.Model(inputs, layers.Conv2D(4, 1, name="b")(layers.Conv2D(4, 1, name="a")(inputs)), name=name)
+
+
+def saved_without_names(model: keras.Model, folder: Path) -> Path:
+    """A file as Keras 3.4 and TensorFlow 2.12 to 2.15 wrote it."""
+    path = folder / "nameless.weights.h5"
+    model.save_weights(path)
+    with h5py.File(path, "r+") as file:
+        groups: list[h5py.Group] = []
+        file.visititems(lambda name, item: groups.append(item) if "name" in item.attrs else None)
+        for group in groups:
+            del group.attrs["name"]
+    return path
+
+
+def test_models_within_a_model_are_matched_by_order_too(tmp_path: Path) -> None:
+    model = models_in_a_row(row_of_two("stem"), row_of_two("down"), keras.Sequential([layers.Dense(4)], name="head"))
+    randomize(model)
+    x = random_inputs([(6, 5, 4)])
+    converted = convert_and_fill(model.to_json(), saved_without_names(model, tmp_path), tmp_path)
+    assert_predicts(converted, x, [np.asarray(model(x[0]).detach())])
+
+
+def test_models_of_two_classes_that_hold_the_same_are_not_guessed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whether the row or the graph comes first, the file does not say."""
+    model = models_in_a_row(row_of_two("stem"), graph_of_two("down"))
+    (tmp_path / "net.json").write_text(model.to_json())
+    network = network_layers(converters.convert(tmp_path / "net.json"))
+    path = saved_without_names(model, tmp_path)
+    with caplog.at_level(logging.WARNING):
+        weights = read_weights(path, network)
+    layers_of_the_file = {"conv2d", "conv2d_1", "functional/layers/conv2d", "functional/layers/conv2d_1"}
+    layers_of_the_file |= {"sequential/layers/conv2d", "sequential/layers/conv2d_1"}
+    assert {name.partition(".")[0] for name in weights} == {f"layers/{name}" for name in layers_of_the_file}
+    assert caplog.messages == [
+        f"{path}: has no names of layers, and other layers than the network; nothing can be matched"
+    ]
+
+
+def test_the_numbers_in_a_file_without_names_are_no_names(tmp_path: Path) -> None:
+    """The first convolution of the model stands at `conv2d`, whatever it is called."""
+    model = functional([layers.Conv2D(3, 1, name="conv2d_1"), layers.Conv2D(3, 1, name="conv2d")], (6, 5, 3))
+    randomize(model)
+    x = random_inputs([(6, 5, 3)])
+    converted = convert_and_fill(model.to_json(), saved_without_names(model, tmp_path), tmp_path)
+    assert_predicts(converted, x, [np.asarray(model(x[0]).detach())])
+
+
+def test_a_layer_that_lacks_variables_is_matched_by_order(tmp_path: Path) -> None:
+    row = [layers.BatchNormalization(scale=False, name="data"), layers.Dropout(0.5), layers.Dense(3, name="end")]
+    model = functional(row, (6, 5, 3))
+    randomize(model)
+    x = random_inputs([(6, 5, 3)])
+    converted = convert_and_fill(model.to_json(), saved_without_names(model, tmp_path), tmp_path)
+    assert_predicts(converted, x, [np.asarray(model(x[0], training=False).detach())])
+
+
+@pytest.mark.parametrize("end", WRITERS)
+def test_variables_that_their_layers_do_not_name_are_found(end: str, tmp_path: Path) -> None:
+    model = functional([LayerScale(0.1, 3, name=name) for name in ("first", "second")], (6, 5, 3))
+    randomize(model)
+    WRITERS[end](model, tmp_path / end)
+    x = random_inputs([(6, 5, 3)])
+    wanted = [np.asarray(model(x[0]).detach())]
+    assert_predicts(convert_and_fill(model.to_json(), tmp_path / end, tmp_path), x, wanted)
 
 
 def test_a_weight_keeps_the_name_that_the_file_gives_it(tmp_path: Path) -> None:

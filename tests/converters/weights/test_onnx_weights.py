@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 
 from converters.errors import WeightFileError
 from converters.weights import read_weights
-from converters.weights.onnx import embed_external_data, open_onnx, write_initializers
+from converters.weights.onnx import embed_external_data, fill_initializers, open_onnx, write_initializers
 from tests.small_models import initializers_of, numbered, save_small_model, small_model
 
 ARRAYS = {
@@ -100,6 +100,21 @@ def test_writing_changes_the_named_initializers_of_a_copy_and_nothing_else(tmp_p
     for proto in (before, after):
         del proto.graph.initializer[:]
     assert after == before
+
+
+def test_filling_reads_nothing_before_the_values_are_used():
+    read = []
+
+    def bias():
+        read.append("conv.bias")
+        return numbered((3,), 7)
+
+    model = small_model(ARRAYS)
+    filled = fill_initializers(model, {"conv.bias": bias})
+    assert not read
+    written = write_initializers(model, {"conv.bias": numbered((3,), 7)})
+    assert ir.to_proto(filled) == ir.to_proto(written)
+    assert read == ["conv.bias"]
 
 
 def test_a_value_of_another_shape_or_type_is_not_written():

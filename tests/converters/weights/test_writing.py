@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+import h5py
 import keras
 import ml_dtypes
 import numpy as np
@@ -107,6 +108,14 @@ def test_keras_predicts_the_same_with_the_weights_written_for_it(tmp_path: Path)
     (x,) = random_inputs([(9, 8, 3)])
     wanted = np.asarray(model(x, training=False).detach())
     np.testing.assert_array_equal(np.asarray(restored(x, training=False).detach()), wanted)
+
+
+def test_the_file_has_the_group_that_keras_3_5_looks_for_at_its_root(tmp_path: Path) -> None:
+    converted = convert_keras(functional(layers.Dense(2, name="d"), (3,)), tmp_path)
+    write_weights(tmp_path / "a.weights.h5", initializer_weights(converted, "net"), network_layers(converted))
+    with h5py.File(tmp_path / "a.weights.h5") as file:
+        assert list(file) == ["layers", "vars"]
+        assert len(file["vars"]) == 0
 
 
 def test_what_was_written_for_keras_is_read_bit_by_bit(tmp_path: Path) -> None:

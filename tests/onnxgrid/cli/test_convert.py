@@ -6,12 +6,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import onnx
 import onnx.numpy_helper
 import pytest
 from click.testing import CliRunner, Result
 
+import converters
 from onnxgrid.cli.main import cli
 from onnxgrid.zoo.keras_network import KerasNetwork
 
@@ -169,6 +171,10 @@ USAGE_ERRORS = {
         "Invalid value for '--input-shape': '0,8,8' is not a list of positive sizes such as 1,128,128.",
     ),
     "an absent network": (["absent.json"], "Invalid value for 'NETWORK': File 'absent.json' does not exist."),
+    "a network as output": (
+        ["nets/small.json", "-o", "nets/other.json"],
+        "nets/other.json is the name of a network, and what comes of one is a model (.onnx).",
+    ),
 }
 
 
@@ -208,3 +214,122 @@ def test_an_opset_that_onnx_does_not_know_is_wrong_usage(network: Path) -> None:
     assert result.exit_code == 2
     assert "99 is not from 13 to " in result.stderr
     assert not network.with_suffix(".onnx").exists()
+
+
+@pytest.fixture
+def model(network: Path) -> Path:
+    """The model of that network, in another folder."""
+    Path("out").mkdir()
+    assert convert(network, "-o", "out/small.onnx").exit_code == 0
+    return Path("out/small.onnx")
+
+
+LAYERS = 5
+
+
+def test_a_model_becomes_the_json_of_its_network(model: Path) -> None:
+    result = convert(model)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == f"out/small.json: {LAYERS} layers, {PARAMETERS} parameters\n"
+    assert Path("out/small.json").read_text() == converters.to_keras_json(model)
+    assert convert("out/small.json", "-o", "again.onnx").exit_code == 0
+    again, first = (onnx.load(path).graph for path in ("again.onnx", model))
+    assert again.node == first.node
+
+
+def test_the_weights_of_a_model_go_out_with_it(model: Path) -> None:
+    result = convert(model, "--weights-out", "out/small.weights.h5", "--json")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert json.loads(result.stdout) == {
+        "output": "out/small.json",
+        "layers": LAYERS,
+        "parameters": PARAMETERS,
+        "weights_out": {"path": "out/small.weights.h5", "weights": 4},
+    }
+    back = keras.models.model_from_json(Path("out/small.json").read_text())
+    back.load_weights("out/small.weights.h5")
+    assert convert(model, "-o", "a.json", "--weights-out", "a.npz").stdout == (
+        f"a.npz: 4 weights\na.json: {LAYERS} layers, {PARAMETERS} parameters\n"
+    )
+
+
+def test_the_weights_of_a_network_go_out_with_its_model(network: Path) -> None:
+    result = convert(network, "--weights-out", "first.safetensors")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.startswith("first.safetensors: 4 weights\nnets/small.onnx: ")
+
+
+def test_the_json_goes_to_the_standard_output(model: Path) -> None:
+    result = convert(model, "-o", "-", "--weights-out", "w.npz")
+    assert result.exit_code == 0
+    assert result.stdout == converters.to_keras_json(model)
+    assert result.stderr == f"w.npz: 4 weights\n-: {LAYERS} layers, {PARAMETERS} parameters\n"
+
+
+def test_nothing_is_replaced_without_being_told_so(model: Path) -> None:
+    Path("out/small.json").write_text("mine")
+    result = convert(model)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.splitlines()[-1] == (
+        "Error: out/small.json is there, and may be the network that the model was made of: name the output with -o."
+    )
+    assert Path("out/small.json").read_text() == "mine"
+    assert convert(model, "-o", "out/small.json").exit_code == 0
+    assert json.loads(Path("out/small.json").read_text())["class_name"] == "Functional"
+
+
+NO_WAY_BACK = {
+    "one option": (["--opset", "18"], "--opset says how a network becomes a model, and NETWORK is a model."),
+    "options at their defaults": (
+        ["--seed", "0", "--io-layout", "channels_first"],
+        "--seed, --io-layout say how a network becomes a model, and NETWORK is a model.",
+    ),
+    "all of them": (
+        [
+            "--input-shape",
+            "3,8,8",
+            "--weights",
+            "out/small.onnx",
+            "--strict",
+            "--dynamic-spatial",
+            "--fold-batchnorm",
+            "--check",
+        ],
+        "--input-shape, --weights, --strict, --dynamic-spatial, --fold-batchnorm, --check "
+        "say how a network becomes a model, and NETWORK is a model.",
+    ),
+    "a model as output": (
+        ["-o", "out/other.onnx"],
+        "out/other.onnx does not end in .json: what comes of a model is the JSON of its network.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), NO_WAY_BACK.values(), ids=NO_WAY_BACK)
+def test_what_makes_no_sense_for_a_model_is_wrong_usage(model: Path, arguments: list[str], message: str) -> None:
+    result = convert(model, *arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.splitlines()[-1] == f"Error: {message}"
+    assert [path.name for path in Path("out").iterdir()] == ["small.onnx"]
+
+
+def test_a_foreign_model_is_refused_in_one_paragraph(model: Path) -> None:
+    foreign = onnx.load(model)
+    del foreign.metadata_props[:]
+    onnx.save(foreign, "out/foreign.onnx")
+    result = convert("out/foreign.onnx")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == (
+        "Error: out/foreign.onnx: was not converted from a network of Keras, so there is none to give back\n"
+        "  Give a model that onnxgrid convert wrote from a network.\n"
+    )
+    assert not Path("out/foreign.json").exists()
+
+
+def test_a_file_that_is_no_model_is_refused(network: Path) -> None:
+    Path("text.onnx").write_text("not a model")
+    result = convert("text.onnx")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == (
+        "Error: text.onnx: is not an ONNX model, or only a part of one\n  Give a whole .onnx file.\n"
+    )

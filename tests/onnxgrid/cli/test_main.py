@@ -97,6 +97,12 @@ def test_what_the_library_logs_is_shown_as_warning_lines_on_stderr(train_with: I
     assert not logging.getLogger("onnxgrid").handlers, "the handler is gone when the command is"
 
 
+def test_debug_shows_all_that_the_library_logs(train_with: Invoke) -> None:
+    result = train_with(lambda *_, **__: logging.getLogger("onnxgrid.engines").debug("conv: %s", "native"), "--debug")
+    assert result.stderr == "debug: conv: native\n"
+    assert logging.getLogger("onnxgrid").level == logging.NOTSET
+
+
 def test_the_group_lists_every_command_file_with_its_own_first_line() -> None:
     files = {path.stem for path in Path(onnxgrid.__file__).with_name("cli").glob("*.py")}
     assert set(COMMANDS) == files - {"__init__", "main", "progress"}

@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 
 import onnxgrid
 from onnxgrid.cli.main import cli
+from onnxgrid.engines import KernelChoice
 
 Run = Callable[..., Result]
 
@@ -44,6 +45,10 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 DEFAULTS = {
     "path": Path("run.json"),
     "engine": None,
+    "device": "auto",
+    "precision": None,
+    "compile": None,
+    "kernel_choice": None,
     "seed": None,
     "num_epochs": None,
     "resume": False,
@@ -61,6 +66,7 @@ COMMAND_LINES: dict[str, tuple[list[str], dict[str, Any]]] = {
     "--config F": (["--config", "run.json"], {}),
     "--config=F": (["--config=run.json"], {}),
     "--config= F": (["--config=", "run.json"], {}),
+    "--kernel-choice": (["run.json", "--kernel-choice", "native"], {"kernel_choice": KernelChoice.NATIVE}),
     "-c F": (["-c", "run.json"], {}),
     "--app": (["--app=dnn", "--config=run.json"], {}),
     "--app= dnn": (["--app=", "DNN", "--config=", "run.json"], {}),
@@ -68,6 +74,11 @@ COMMAND_LINES: dict[str, tuple[list[str], dict[str, Any]]] = {
         ["run.json", "--engine", "torch", "--seed", "7", "--num-epochs", "3", "--resume", "--strict"],
         {"engine": "torch", "seed": 7, "num_epochs": 3, "resume": True, "strict": True},
     ),
+    "how it is computed": (
+        ["run.json", "--device", "cuda", "--precision", "bf16", "--compile"],
+        {"device": "cuda", "precision": "bf16", "compile": True},
+    ),
+    "not compiled": (["run.json", "--no-compile"], {"compile": False}),
     "overrides": (
         ["run.json", "--set", "loss.function=MSE", "--set", "data.batch_size=8"],
         {"overrides": ("loss.function=MSE", "data.batch_size=8")},
@@ -92,6 +103,10 @@ USAGE_ERRORS = {
     ),
     "an absent file": (["absent.json"], "Invalid value for '[CONFIG]': File 'absent.json' does not exist."),
     "another kind of run": (["--app=pde", "run.json"], "Invalid value for '--app': 'pde' is not 'dnn'."),
+    "another precision": (
+        ["run.json", "--precision", "fp16"],
+        "Invalid value for '--precision': 'fp16' is not one of 'fp32', 'bf16'.",
+    ),
     "no epochs": (
         ["run.json", "--num-epochs", "0"],
         "Invalid value for '--num-epochs': 0 is not in the range 1<=x<=2147483647.",

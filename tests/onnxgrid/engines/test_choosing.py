@@ -11,6 +11,7 @@ import pytest
 from onnxruntime.capi import _pybind_state
 
 from onnxgrid.engines import create_engine, create_predictor, default_engine
+from onnxgrid.engines.options import EngineOptions
 from onnxgrid.engines.trainable_graph import TrainableGraph
 from onnxgrid.errors import ConfigError, WorkFailed
 from onnxgrid.losses import MeanSquaredError
@@ -79,6 +80,30 @@ def test_an_engine_that_does_not_exist_is_refused() -> None:
     with pytest.raises(ConfigError) as caught:
         create_predictor("jax", MODEL, "net.onnx")
     assert str(caught.value) == expected
+
+
+OPTIONS_REFUSED = {
+    "a precision that does not exist": (
+        "torch",
+        EngineOptions(precision="fp8"),
+        "precision: there is no precision 'fp8'\n  Use one of: fp32, bf16.",
+    ),
+    "compiling ONNX Runtime": (
+        "ort",
+        EngineOptions(compile=True),
+        "compile: the ort engine has nothing to compile\n  Use --engine torch, or leave --compile out.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("engine", "options", "message"), OPTIONS_REFUSED.values(), ids=OPTIONS_REFUSED)
+def test_an_option_that_an_engine_has_not_is_refused(engine: str, options: EngineOptions, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        create_engine(engine, GRAPH, MeanSquaredError(), seed=0, options=options)
+    assert str(caught.value) == message
+    with pytest.raises(ConfigError) as caught:
+        create_predictor(engine, MODEL, "net.onnx", options)
+    assert str(caught.value) == message
 
 
 @pytest.mark.parametrize("name", ["ort", "torch"])

@@ -11,6 +11,8 @@ import torch
 from onnx.reference import ReferenceEvaluator
 
 from onnxgrid.engines.gradients.padding import make_padding_explicit
+from onnxgrid.engines.gradients.placeholders import lacks_inputs
+from onnxgrid.engines.gradients.torch_nodes import is_torch_node, run_in_torch
 from onnxgrid.engines.kernels import dropout_mask
 from onnxgrid.engines.training_mode import ATEN_DOMAIN, SEED_AND_STEP, UPDATED, enter_training_mode
 
@@ -114,6 +116,57 @@ def test_the_crop_keeps_the_name_of_a_graph_output_and_of_an_inner_value() -> No
     assert [value.name for value in model.graph.outputs] == ["a", "y"]
     for ours, theirs in zip(outputs_of(model, **inputs), expected, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+STEP_BACK = "<int64[1] start = {5}, int64[1] end = {1}, int64[1] axis = {3}, int64[1] step = {-2}>"
+SIZES = "<int64[2] sizes = {1, 1}>"
+TORCH_CASES: dict[str, tuple[str, dict[str, object] | None]] = {
+    "a Pad that mirrors": (
+        '<int64[8] pads = {0, 0, 1, 1, 0, 0, 1, 1}> { y = Pad <mode: string = "reflect"> (x, pads) }',
+        {"op_type": "Pad", "attributes": {"mode": "reflect"}, "positions": [0, 1]},
+    ),
+    "a Pad of a number": ("<int64[8] pads = {0, 0, 1, 1, 0, 0, 1, 1}> { y = Pad (x, pads) }", None),
+    "a Slice that goes backwards": (
+        STEP_BACK + "{ y = Slice (x, start, end, axis, step) }",
+        {"op_type": "Slice", "attributes": {}, "positions": [0, 1, 2, 3, 4]},
+    ),
+    "a Slice that goes forwards": (STEP_BACK.replace("-2", "2") + "{ y = Slice (x, start, end, axis, step) }", None),
+    "a Split of which one part is used": (
+        SIZES + "{ y, z = Split <axis: int = 1> (x, sizes) }",
+        {"op_type": "Split", "attributes": {"axis": 1}, "positions": [0, 1]},
+    ),
+    "a Split of which all is used": (SIZES + "{ a, b = Split <axis: int = 1> (x, sizes) y = Add (a, b) }", None),
+    "an op whose gradient asks for more inputs": (
+        "<float[6] scale = {1, 2, 3, 4, 5, 6}> { y = LayerNormalization (x, scale) }",
+        {"op_type": "LayerNormalization", "attributes": {}, "positions": [0, 1]},
+    ),
+    "an Einsum of three": (
+        '{ y = Einsum <equation: string = "nchw,nchw,nchw->nchw"> (x, x, x) }',
+        {"op_type": "Einsum", "attributes": {"equation": "nchw,nchw,nchw->nchw"}, "positions": [0, 1, 2]},
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "arguments"), TORCH_CASES.values(), ids=TORCH_CASES)
+def test_nodes_that_the_gradients_do_not_cover_run_in_torch(text: str, arguments: dict[str, object] | None) -> None:
+    model = model_of("net (float[2, 2, 7, 6] x) => (float[A, B, C, D] y) " + text)
+    before, count = text_of(model), len(model.graph)
+    assert run_in_torch(model, lacks_inputs) == (0 if arguments is None else 1)
+    if arguments is None:
+        assert text_of(model) == before
+        return
+    (node,) = [node for node in model.graph if is_torch_node(node)]
+    assert (node.name, node.outputs[0].name, len(model.graph)) == ("y", "y", count)
+    assert json.loads(node.attributes["overload_name"].as_string()) == {**arguments, "used": [0]}
+    assert model.graph.outputs[0] is node.outputs[0]
+    assert run_in_torch(model, lacks_inputs) == 0
+
+
+def test_a_transpose_gets_the_permutation_that_it_has_by_default() -> None:
+    model = model_of("net (float[2, 3, 4] x) => (float[4, 3, 2] y) { y = Transpose (x) }")
+    assert run_in_torch(model, lacks_inputs) == 0
+    (node,) = model.graph
+    assert list(node.attributes.get_ints("perm")) == [2, 1, 0]
 
 
 NORMALIZED = """net (float[N, 2, 4, 3] x) => (float[N, 2, 4, 3] y)

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 import converters
 from onnxgrid import zoo
 from onnxgrid.config.optimizer import AdamConfig, SGDConfig
-from onnxgrid.engines import create_engine
+from onnxgrid.engines import KernelChoice, KernelOptions, create_engine
 from onnxgrid.engines.trainable_graph import TrainableGraph
 from onnxgrid.losses import (
     BinaryCrossEntropy,
@@ -24,6 +24,15 @@ from onnxgrid.optimizers import create_optimizer
 STEPS = 20
 TOLERANCE = 1e-4
 """Relative. Two implementations of float32 sums differ by 1e-7 a step; twenty steps of training amplify that."""
+
+WEIGHT_TOLERANCE = 1e-3
+"""Of the length of all weights, and of predictions: a whole wrong gradient of a layer shows as 1e-2 and more."""
+
+
+TORCH_KERNELS = KernelOptions(KernelChoice.ATEN)
+"""Not the fastest, which are others on a busy machine: where two values are as good as equal, another rounding makes
+another one the maximum, and a long run another run.
+"""
 
 
 def layer(class_name: str, name: str, **config: object) -> dict[str, object]:
@@ -111,7 +120,7 @@ def batches(target_shape: tuple[int, ...]) -> list[tuple[torch.Tensor, torch.Ten
 def train(
     engine_name: str, graph: TrainableGraph, loss: Loss, target_shape: tuple[int, ...]
 ) -> tuple[list[float], object]:
-    engine = create_engine(engine_name, graph, loss, seed=3)
+    engine = create_engine(engine_name, graph, loss, seed=3, kernels=TORCH_KERNELS)
     optimizer = create_optimizer(SGDConfig(learning_rate=0.05, momentum=0.9), engine.parameters, engine.gradients)
     losses = []
     for number, (inputs, targets) in enumerate(batches(target_shape)):
@@ -135,7 +144,8 @@ def test_both_engines_train_alike(
         (ort.statistics.flat, oracle.statistics.flat),  # type: ignore[attr-defined]
         (ort.parameters.flat, oracle.parameters.flat),  # type: ignore[attr-defined]
     ):
-        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
+        # By length and not by element: where rounding turns a ReLU or another cell wins a MaxPool, few gradients jump.
+        assert torch.linalg.vector_norm(ours - theirs) <= WEIGHT_TOLERANCE * torch.linalg.vector_norm(theirs)
 
 
 @pytest.mark.parametrize("engine_name", ["ort", "torch"])
@@ -166,7 +176,7 @@ def test_an_engine_trains_like_the_same_network_written_in_torch(engine_name: st
     weights = {name: torch.tensor(value, requires_grad=True) for name, value in graph.parameters.items()}
     oracle = torch.optim.Adam(weights.values(), lr=0.01)
     mean, variance = torch.zeros(4), torch.ones(4)
-    engine = create_engine(engine_name, graph, MeanSquaredError(), seed=0)
+    engine = create_engine(engine_name, graph, MeanSquaredError(), seed=0, kernels=TORCH_KERNELS)
     optimizer = create_optimizer(AdamConfig(learning_rate=0.01), engine.parameters, engine.gradients)
     for number, (inputs, targets) in enumerate(batches((8, 1, 12, 10))):
         x = F.conv2d(inputs, weights["a.weight"], weights["a.bias"], padding=1)
@@ -206,7 +216,7 @@ def test_the_zoo_trains_alike_on_both_engines(tmp_path: Path) -> None:
     inputs = torch.rand(4, 1, 16, 16, generator=torch.Generator().manual_seed(0))
     losses: dict[str, list[float]] = {}
     for name in ("ort", "torch"):
-        engine = create_engine(name, graph, MeanSquaredError(), seed=0)
+        engine = create_engine(name, graph, MeanSquaredError(), seed=0, kernels=TORCH_KERNELS)
         optimizer = create_optimizer(SGDConfig(learning_rate=0.1), engine.parameters, engine.gradients)
         losses[name] = []
         for number in range(5):
@@ -231,9 +241,39 @@ def test_the_memory_order_of_a_batch_makes_no_difference(engine_name: str, tmp_p
     inputs, targets = batches((8, 1, 24, 30))[0]
     losses = []
     for move in (torch.clone, lambda x: x.permute(0, 3, 2, 1).contiguous().permute(0, 3, 2, 1)):
-        engine = create_engine(engine_name, graph, MeanSquaredError(), seed=0)
+        engine = create_engine(engine_name, graph, MeanSquaredError(), seed=0, kernels=TORCH_KERNELS)
         losses.append(engine.step(move(inputs), move(targets), number=0).loss.item())
     assert losses[0] == losses[1]
+
+
+LONG_RUNS = {
+    "a U-Net": SEGMENTER,
+    "a depthwise network": [
+        INPUT,
+        layer("SeparableConv2D", "first", filters=8, kernel_size=3, padding="same", depth_multiplier=2),
+        layer("BatchNormalization", "norm"),
+        layer("ReLU", "relu"),
+        layer("DepthwiseConv2D", "second", kernel_size=[3, 5], strides=[2, 2], padding="same"),
+        layer("UpSampling2D", "up", size=2, interpolation="bilinear"),
+        layer("Conv2D", "mask", filters=1, kernel_size=1, activation="sigmoid"),
+    ],
+}
+
+
+@pytest.mark.parametrize("layers", LONG_RUNS.values(), ids=LONG_RUNS)
+def test_two_hundred_steps_go_the_same_way_on_both_engines(layers: list[dict[str, object]], tmp_path: Path) -> None:
+    graph, losses = graph_of(layers, tmp_path), {}
+    data = batches((8, 1, 12, 10))
+    for name in ("ort", "torch"):
+        engine = create_engine(name, graph, BinaryCrossEntropy(), seed=3, kernels=TORCH_KERNELS)
+        optimizer = create_optimizer(AdamConfig(learning_rate=0.003), engine.parameters, engine.gradients)
+        losses[name] = []
+        for number in range(200):
+            inputs, targets = data[number % len(data)]
+            losses[name].append(engine.step(inputs, targets, number=number).loss.item())
+            optimizer.step()
+    assert losses["ort"] == pytest.approx(losses["torch"], rel=1e-3)
+    assert sum(losses["ort"][-20:]) < sum(losses["ort"][:20])
 
 
 @pytest.mark.parametrize("each", [1, 3], ids=["a row a sample", "three rows a sample"])

@@ -14,6 +14,7 @@ import torch
 import converters
 import onnxgrid
 from converters.weights import read_weights
+from onnxgrid.engines import KernelChoice
 from onnxgrid.errors import ConfigError, TransplantError, WorkFailed
 from onnxgrid.training.result import TrainingResult
 
@@ -188,6 +189,58 @@ def test_a_resumed_run_gives_the_bits_of_one_that_was_never_interrupted(
     assert resumed.epochs[0].seconds > begun.epochs[-1].seconds
 
 
+def test_bf16_runs_give_the_same_bits_also_when_resumed() -> None:
+    whole = run(options={"precision": "bf16"})
+    parts = {"outfile": "parts/run.txt", "checkpoints": {"save": "parts"}}
+    begun = run(num_epochs=2, options={"precision": "bf16"}, **parts)
+    resumed = run(options={"resume": True}, **parts)  # in the precision that the run was begun in
+    assert losses(begun) + losses(resumed) == losses(whole)
+    assert Path("ck/model_checkpoint_4.onnx").read_bytes() == Path("parts/model_checkpoint_4.onnx").read_bytes()
+    saved = torch.load("parts/model_checkpoint_4.pt", weights_only=True)
+    assert (saved["precision"], saved["device"], saved["compile"]) == ("bf16", "cpu", False)
+    assert {tensor.dtype for tensor in saved["model"].values() if tensor.is_floating_point()} == {torch.float32}
+    assert losses(run(options={"precision": "fp32"}, checkpoints={"save": "full"})) != losses(whole)
+
+
+def test_going_on_in_another_way_is_told(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    # What torch.compile makes of the steps is tested with the engine; here it only takes time.
+    monkeypatch.setattr(torch, "compile", lambda program: program)
+    run(num_epochs=1, options={"precision": "bf16"})
+    with caplog.at_level(logging.WARNING):
+        run(num_epochs=2, options={"resume": True, "precision": "fp32", "compile": True})
+    assert caplog.messages == [
+        "the run was begun in bf16; in fp32 its numbers differ",
+        "the run was begun without --compile; with it its numbers differ in the last digits",
+    ]
+
+
+def test_going_on_on_another_device_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    run(num_epochs=1)
+    path = Path("ck/model_checkpoint_1.pt")
+    torch.save({**torch.load(path, weights_only=True), "device": "cuda"}, path)
+    with caplog.at_level(logging.WARNING):
+        run(num_epochs=2, options={"resume": True})
+    assert caplog.messages == [
+        "the run was begun on cuda; on cpu its dropout masks and the last digits of its numbers differ"
+    ]
+
+
+def test_a_checkpoint_from_before_there_were_precisions_goes_on_in_fp32() -> None:
+    run(num_epochs=1)
+    path = Path("ck/model_checkpoint_1.pt")
+    saved = torch.load(path, weights_only=True)
+    torch.save({key: saved[key] for key in saved if key not in ("device", "precision", "compile")}, path)
+    resumed = run(num_epochs=2, options={"resume": True})
+    assert [epoch.epoch for epoch in resumed.epochs] == [2]
+    assert torch.load("ck/model_checkpoint_2.pt", weights_only=True)["precision"] == "fp32"
+
+
+def test_bf16_goes_on_in_the_ort_engine() -> None:
+    run(num_epochs=1, options={"precision": "bf16"})
+    assert run("ort", num_epochs=2, options={"resume": True}).epochs[0].test_loss is not None
+    assert torch.load("ck/model_checkpoint_2.pt", weights_only=True)["precision"] == "bf16"
+
+
 def test_what_a_kill_left_behind_the_last_checkpoint_is_done_again() -> None:
     run(num_epochs=3, checkpoints={"save": "parts", "interval": 2}, outfile="parts/run.txt")
     Path("parts/model_checkpoint_3.pt").unlink()  # as if the kill had come before it was renamed
@@ -243,6 +296,32 @@ def test_resuming_with_another_engine_warns(caplog: pytest.LogCaptureFixture) ->
     assert result.engine == "ort"
     assert caplog.messages == [
         "the run was begun with the torch engine; with ort its numbers differ in the last digits"
+    ]
+
+
+def test_a_resumed_run_goes_on_with_its_kernels(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    native = {"kernel_choice": KernelChoice.NATIVE}
+    whole = run("ort", options=native)
+    parts = {"outfile": "parts/run.txt", "checkpoints": {"save": "parts"}}
+    begun = run("ort", num_epochs=2, options=native, **parts)
+    monkeypatch.setenv("XDG_CACHE_HOME", "elsewhere")  # nothing that was measured is there
+    resumed = run("ort", options={"resume": True}, **parts)
+    assert losses(begun) + losses(resumed) == losses(whole)
+    assert not Path("elsewhere").exists()
+    kernels = json.loads(torch.load("parts/model_checkpoint_4.pt", weights_only=True)["kernels"])
+    assert {key.partition(" ")[0]: name for key, name in kernels.items()} == {
+        "BatchNormalization": "native",
+        "BatchNormalizationGrad": "native",
+        "Conv": "native",
+        "ConvGrad": "native",
+        "MaxPool": "native",
+    }
+    assert not caplog.messages
+    run("ort", num_epochs=5, options={"resume": True, "kernel_choice": KernelChoice.ATEN}, **parts)
+    assert caplog.messages == [
+        "kernels are chosen anew (--kernel-choice): the run's numbers may differ in the last digits"
     ]
 
 

@@ -54,7 +54,7 @@ def test_parts_give_loss_and_gradients_of_the_whole(loss: NegativeLogLikelihood)
     parts, whole = LogitsEngine(loss), LogitsEngine(loss)
     step = take_step(parts, loss, batches_of([0, 1, 0], [1], [1, 1, 0]), ALONE, number=3)  # type: ignore[arg-type]
     expected = take_step(whole, loss, batches_of([0, 1, 0, 1, 1, 1, 0]), ALONE, number=3)  # type: ignore[arg-type]
-    assert step.loss == pytest.approx(expected.loss, rel=1e-6)
+    assert step.loss.item() == pytest.approx(expected.loss.item(), rel=1e-6)
     torch.testing.assert_close(parts.gradients.flat, whole.gradients.flat)
     assert [part.first_row for part in parts.parts] == [0, 3, 4]
     assert {part.rows for part in parts.parts} == {7}
@@ -65,7 +65,7 @@ def test_a_part_of_ignored_targets_alone_adds_nothing() -> None:
     loss = NegativeLogLikelihood(ignore_index=1)
     engine = LogitsEngine(loss)
     step = take_step(engine, loss, batches_of([1, 1], [0]), ALONE, number=0)  # type: ignore[arg-type]
-    assert step.loss == 1.0
+    assert step.loss.item() == 1.0
     assert engine.gradients.views["w"].tolist() == [-1.0, 0.0]
     assert engine.targets == [[0, 0], [0]]  # for others the loss would be 0 / 0
     assert [part.share for part in engine.parts] == [0.0, 1.0]
@@ -74,14 +74,14 @@ def test_a_part_of_ignored_targets_alone_adds_nothing() -> None:
 def test_a_step_of_ignored_targets_alone_has_no_loss() -> None:
     loss = NegativeLogLikelihood(ignore_index=1)
     step = take_step(LogitsEngine(loss), loss, batches_of([1, 1], [1]), ALONE, number=0)  # type: ignore[arg-type]
-    assert math.isnan(step.loss)
+    assert math.isnan(step.loss.item())
 
 
 def test_a_batch_that_stands_in_for_none_has_no_share() -> None:
     loss = NegativeLogLikelihood()
     engine = LogitsEngine(loss)
     batches = [*batches_of([0, 0]), *batches_of([1], counts=False)]
-    assert take_step(engine, loss, batches, ALONE, number=0).loss == 1.0  # type: ignore[arg-type]
+    assert take_step(engine, loss, batches, ALONE, number=0).loss.item() == 1.0  # type: ignore[arg-type]
     assert [(part.share, part.counts) for part in engine.parts] == [(1.0, True), (0.0, False)]
 
 

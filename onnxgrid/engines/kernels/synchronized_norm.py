@@ -9,14 +9,16 @@ from typing import Any
 
 import torch
 
+from onnxgrid.engines.kernels.table import kernel
 from onnxgrid.processes import sum_over_processes
 
-__all__ = ["batch_norm", "batch_norm_backward"]
+__all__ = ["synchronized_norm", "synchronized_norm_backward"]
 
 Tensors = tuple[torch.Tensor, ...]
 
 
-def batch_norm(
+@kernel
+def synchronized_norm(
     x: torch.Tensor,
     scale: torch.Tensor,
     bias: torch.Tensor,
@@ -34,11 +36,13 @@ def batch_norm(
         seed_and_step: `onnxgrid.engines.training_mode.SEED_AND_STEP`; its last number is 0 for a batch that does not
             count.
     """
-    outputs: Tensors = _BatchNorm.apply(x, scale, bias, mean, var, seed_and_step, epsilon, momentum)  # type: ignore[no-untyped-call]
+    exchange = torch.compiler.disable(_BatchNorm.apply)  # type: ignore[no-untyped-call]
+    outputs: Tensors = exchange(x, scale, bias, mean, var, seed_and_step, epsilon, momentum)
     return outputs
 
 
-def batch_norm_backward(
+@kernel
+def synchronized_norm_backward(
     dy: torch.Tensor,
     x: torch.Tensor,
     scale: torch.Tensor,
@@ -100,4 +104,4 @@ class _BatchNorm(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, dy: torch.Tensor, *_: Any) -> tuple[torch.Tensor | None, ...]:
-        return (*batch_norm_backward(dy, *ctx.saved_tensors), None, None, None, None, None)
+        return (*synchronized_norm_backward(dy, *ctx.saved_tensors), None, None, None, None, None)

@@ -1,0 +1,123 @@
+"""An ONNX model as the bytes of its file, written one initializer at a time: the weights are never all in memory.
+
+protobuf itself wants a whole message in memory, and makes a second copy of it as bytes. What is written here is what it
+would give: fields in the order of their numbers, each message behind its length.
+Source: protobuf.dev/programming-guides/encoding.
+"""
+
+from collections.abc import Mapping
+from typing import Any, BinaryIO
+
+import numpy as np
+import onnx_ir as ir
+
+__all__ = ["write_model"]
+
+LENGTH_DELIMITED = 2
+"""The wire type of messages and bytes."""
+
+NO_VALUES = ir.Tensor(np.empty(0, np.uint8))
+
+RawTensor = ir.Tensor[Any] | ir.LazyTensor | ir.TensorProtoTensor
+"""A tensor that is written as the bytes of its values."""
+
+
+def write_model(model: ir.Model, file: BinaryIO) -> None:
+    """Write a model's protobuf message; an initializer of the main graph is read when its turn comes."""
+    streamed = {
+        name: raw for name, value in model.graph.initializers.items() if (raw := _raw_tensor(value)) is not None
+    }
+    proto = ir.to_proto(_without_values(model, streamed))
+    before_graph, after_graph = _around("graph", proto)
+    before_tensors, after_tensors = _around("initializer", proto.graph)
+    tensors = [_Tensor(tensor, streamed.get(tensor.name)) for tensor in proto.graph.initializer]
+    headers = [_header("initializer", tensor.size, proto.graph) for tensor in tensors]
+    size = len(before_tensors) + sum(map(len, headers)) + sum(tensor.size for tensor in tensors) + len(after_tensors)
+    file.write(before_graph + _header("graph", size, proto) + before_tensors)
+    for header, tensor in zip(headers, tensors, strict=True):
+        file.write(header)
+        tensor.write(file)
+    file.write(after_tensors + after_graph)
+
+
+class _Tensor:
+    """A tensor's message, in parts.
+
+    Args:
+        message: the whole of it, or without values.
+        values: what holds them in the latter case.
+    """
+
+    def __init__(self, message: Any, values: RawTensor | None) -> None:
+        self._values = values
+        self._value_bytes = 0 if values is None else values.nbytes
+        if values is None:
+            self._before, self._after = message.SerializeToString(), b""
+        else:
+            before, self._after = _around("raw_data", message)
+            self._before = before + _header("raw_data", self._value_bytes, message)
+        self.size = len(self._before) + self._value_bytes + len(self._after)
+
+    def write(self, file: BinaryIO) -> None:
+        file.write(self._before)
+        if self._values is not None:
+            start = file.tell()
+            self._values.tofile(file)
+            assert file.tell() - start == self._value_bytes, self._values.name
+        file.write(self._after)
+
+
+def _raw_tensor(value: ir.Value) -> RawTensor | None:
+    """The tensor of an initializer; None for one that is written otherwise, as strings and external data are."""
+    tensor = value.const_value
+    if isinstance(tensor, ir.TensorProtoTensor):
+        return tensor if tensor.raw.HasField("raw_data") else None
+    return tensor if isinstance(tensor, ir.Tensor | ir.LazyTensor) else None
+
+
+def _without_values(model: ir.Model, tensors: Mapping[str, RawTensor]) -> ir.Model:
+    """A copy of the model in which these initializers have types and shapes, and no values."""
+    copy = model.clone()
+    for name, tensor in tensors.items():
+        copy.graph.initializers[name].const_value = ir.LazyTensor(
+            lambda: NO_VALUES,
+            dtype=tensor.dtype,
+            shape=tensor.shape,
+            name=name,
+            doc_string=tensor.doc_string,
+            metadata_props=dict(tensor.metadata_props),
+        )
+    return copy
+
+
+def _around(field: str, message: Any) -> tuple[bytes, bytes]:
+    """The bytes of the fields before one, and of those after it."""
+    before, after = type(message)(), type(message)()
+    before.CopyFrom(message)
+    after.CopyFrom(message)
+    number = _number(field, message)
+    for other, _value in message.ListFields():
+        if other.number >= number:
+            before.ClearField(other.name)
+        if other.number <= number:
+            after.ClearField(other.name)
+    return before.SerializeToString(), after.SerializeToString()
+
+
+def _header(field: str, size: int, message: Any) -> bytes:
+    """What stands before so many bytes of a field of this message."""
+    return _varint(_number(field, message) << 3 | LENGTH_DELIMITED) + _varint(size)
+
+
+def _number(field: str, message: Any) -> int:
+    return int(message.DESCRIPTOR.fields_by_name[field].number)
+
+
+def _varint(number: int) -> bytes:
+    """A number in groups of seven bits, the lowest first; all but the last are marked."""
+    groups = bytearray()
+    while number > 0x7F:
+        groups.append(number & 0x7F | 0x80)
+        number >>= 7
+    groups.append(number)
+    return bytes(groups)

@@ -1,0 +1,114 @@
+"""How operations are given back: those of Keras 3 as they were, TensorFlow's functions as what Keras 3 has for them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from converters.layers.operations.registry import KERAS_PREFIX, SIGNATURES
+from converters.network import Call, Operand
+from converters.to_keras.given_back import GivenBack, KerasLayer, Source
+
+__all__ = ["FORMS", "Form", "operation_given_back"]
+
+
+@dataclass(frozen=True)
+class Form:
+    """An operation of Keras 3: the module that it lives in, what its call takes, and what its config holds."""
+
+    module: str
+    call: tuple[str, ...]
+    options: tuple[str, ...] = ()
+
+
+def _forms(module: str, call: str, *names: str, options: str = "") -> dict[str, Form]:
+    return dict.fromkeys(names, Form(f"keras.src.ops.{module}", tuple(call.split()), tuple(options.split())))
+
+
+FORMS: dict[str, Form] = {
+    **_forms("numpy", "x1 x2", "Add", "Divide", "Matmul", "Maximum", "Minimum", "Multiply", "Power", "Subtract"),
+    **_forms("numpy", "x", "Absolute", "Exp", "Log", "Negative", "Sqrt", "Square", "Tanh"),
+    **_forms("nn", "x", "Relu", "Relu6", "Selu", "Sigmoid", "Silu", "Softplus", "Softsign"),
+    **_forms("math", "x", "Rsqrt"),
+    **_forms("numpy", "x", "Max", "Mean", "Min", "Sum", options="axis keepdims"),
+    **_forms("nn", "x", "LogSoftmax", "Softmax", options="axis"),
+    **_forms("nn", "x", "LeakyRelu", options="negative_slope"),
+    **_forms("core", "x", "Cast", options="dtype"),
+    **_forms("numpy", "x", "Clip", options="x_min x_max"),
+    **_forms("numpy", "x", "ExpandDims", "Squeeze", options="axis"),
+    **_forms("numpy", "x", "Reshape", options="newshape"),
+    **_forms("numpy", "x", "Transpose", options="axes"),
+    **_forms("numpy", "xs", "Concatenate", options="axis"),
+    **_forms("numpy", "x key", "GetItem"),
+}
+"""Operation -> form, of those that functions of TensorFlow are given back as."""
+
+OF_THE_LAYER = frozenset({"dtype", "name", "trainable"})
+"""Keys that belong to the layer that a function of TensorFlow stands in."""
+
+DEFAULTS = {"Cast": {"dtype": "float32"}}
+"""Operation -> options that Keras 3 demands and the function leaves out."""
+
+ANOTHER_NETWORK = "Write the network without it, and convert again."
+
+
+def operation_given_back(source: Source) -> GivenBack:
+    """What stands for an operation.
+
+    Raises:
+        ConversionError: if Keras 3 has no operation for a function of TensorFlow, or not with these options.
+    """
+    layer = source.layer
+    if layer.module:
+        name = source.class_name.removeprefix(KERAS_PREFIX)
+        config = {key: value for key, value in layer.config.items() if key != "name"}
+        return GivenBack(KerasLayer(name, config, layer.module, named="name" in layer.config), layer.calls)
+    name = SIGNATURES[source.class_name].name.removeprefix(KERAS_PREFIX)
+    form = FORMS.get(name)
+    if form is None:
+        raise source.refusal("what Keras 3 has for this function is not known", ANOTHER_NETWORK)
+    translated = [_translated(call, form, source) for call in layer.calls]
+    configs = [{**DEFAULTS.get(name, {}), **config} for config, _call in translated]
+    if any(config != configs[0] for config in configs):
+        raise source.refusal(
+            "it is called with different options, which in Keras 3 belong to the operation",
+            "Use an operation of its own for each call, and convert again.",
+        )
+    return GivenBack(KerasLayer(name, configs[0], form.module), tuple(call for _config, call in translated))
+
+
+def _translated(call: Call, form: Form, source: Source) -> tuple[dict[str, Any], Call]:
+    """A call of a function, as the config and the call of the operation."""
+    parameters = SIGNATURES[source.class_name].parameters
+    first_names = {name: names[0] for names in parameters for name in names}
+    given = {**{key: value for key, value in source.config.items() if key not in OF_THE_LAYER}, **call.keywords}
+    values = {first_names[key]: value for key, value in given.items() if key in first_names}
+    values |= dict(zip((names[0] for names in parameters), call.arguments, strict=False))
+    config: dict[str, Any] = {}
+    keywords: dict[str, Any] = {}
+    for name, value in values.items():
+        if name in form.call:
+            keywords[name] = _argument(name, value)
+        elif name in form.options and value is not None:
+            config[name] = value
+        elif name not in form.options and value:
+            raise source.refusal(f'its "{name}" is {value!r}, for which Keras 3 has no option', ANOTHER_NETWORK)
+    return config, Call(call.inputs, (), keywords)
+
+
+def _argument(name: str, value: Any) -> Any:
+    """A value that a call takes: a tensor, a list of them, numbers, or what part of a tensor is taken."""
+    if name == "key":
+        return tuple(map(_part, value)) if isinstance(value, list | tuple) else _part(value)
+    if isinstance(value, list | tuple) and not any(isinstance(item, Operand) for item in value):
+        return {"class_name": "__numpy__", "config": {"value": value, "dtype": "float32"}}
+    if name != "xs" and isinstance(value, tuple) and len(value) == 1:
+        return value[0]
+    return value
+
+
+def _part(item: Any) -> Any:
+    """A range of an axis in the form of Keras 3; anything else is written alike."""
+    if isinstance(item, Mapping) and "class_name" not in item:
+        bounds = {name: item.get(name) for name in ("start", "stop", "step")}
+        return {"class_name": "__slice__", "config": bounds}
+    return item

@@ -1,0 +1,205 @@
+"""How long each candidate of a site takes: a graph of nothing else is run, with random numbers of the site's shapes."""
+
+import math
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+import onnx_ir as ir
+import torch
+
+from onnxgrid.engines import aten_bridge
+from onnxgrid.engines.kernel_choice.cache import KernelTimes
+from onnxgrid.engines.kernel_choice.graph import TrainingNodes
+from onnxgrid.engines.kernel_choice.plan import kernel_node, to_last
+from onnxgrid.engines.kernel_choice.site import NATIVE, Candidate, Site
+from onnxgrid.engines.ort_session import bind_input, open_session
+from onnxgrid.engines.training_mode import ATEN_DOMAIN
+
+__all__ = ["MeasuredTimes"]
+
+HOPELESS = 3.0
+"""A candidate whose first run took this many times as long as the fastest is not run again."""
+ROUNDS, SECONDS = 4, 0.15
+"""Each is run this often, less often where a round takes long: the fastest run counts."""
+FIRST_RUN_S = 0.005
+"""What a first run may cost more than others (kernels are generated, memory is fetched): no candidate is hopeless for
+that."""
+ENOUGH_ELEMENTS = 2**20
+"""Of the largest activation: a batch beyond that is made smaller, since time goes with the number of samples."""
+
+
+class MeasuredTimes:
+    """Times of a training graph's sites on a device: read from a file, or measured and written there."""
+
+    def __init__(self, graph: TrainingNodes, times: KernelTimes, device: torch.device) -> None:
+        """`graph` gives the nodes of native candidates, shapes, and small constants."""
+        self.graph, self._times, self._device = graph, times, device
+
+    def of(self, site: str) -> dict[str, float]:
+        """{candidate: milliseconds} for a site."""
+        return self._times.of(site)
+
+    def complete(self, sites: Iterable[Site]) -> None:
+        """Measure those candidates of these sites that were never measured."""
+        new: dict[str, dict[str, float]] = {}
+        for site in sites:
+            known = self.of(site.key).keys() | new.get(site.key, {}).keys()
+            missing = [candidate for candidate in site.candidates if candidate.name not in known]
+            if missing:
+                new.setdefault(site.key, {}).update(self._measure(site, missing))
+        if new:
+            self._times.add(new)
+
+    def transpose_ms(self, shape: Sequence[int], permutation: Sequence[int]) -> float:
+        """Milliseconds of a Transpose."""
+        key = f"Transpose {'x'.join(map(str, shape))} {list(permutation)}"
+        if not self.of(key):
+            run = _Run(_transpose_model(shape, permutation), {"x": torch.zeros(list(shape), device=self._device)})
+            self._times.add({key: _fastest({NATIVE: run})})
+        return self.of(key)[NATIVE]
+
+    def _measure(self, site: Site, candidates: Sequence[Candidate]) -> dict[str, float]:
+        """{candidate: milliseconds of its fastest run}, all in turns, so that a busy machine slows all alike."""
+        site, share = _with_smaller_batch(site)
+        generator = torch.Generator().manual_seed(0)
+        tensors = {
+            name: torch.randn(shape, generator=generator).to(self._device) for name, shape in site.shapes.items()
+        }
+        runs = {}
+        for candidate in candidates:
+            moved = _moved(candidate)
+            inputs = {name: x.permute(_order(range(x.dim()), name, moved)).contiguous() for name, x in tensors.items()}
+            runs[candidate.name] = _Run(_site_model(site, candidate, self.graph), inputs)
+        return {name: milliseconds / share for name, milliseconds in _fastest(runs).items()}
+
+
+def _transpose_model(shape: Sequence[int], permutation: Sequence[int]) -> ir.Model:
+    x = ir.Value(name="x", type=ir.TensorType(ir.DataType.FLOAT), shape=ir.Shape(shape))
+    node = ir.node("Transpose", [x], {"perm": list(permutation)})
+    node.outputs[0].name, node.outputs[0].type = "y", x.type
+    graph = ir.Graph([x], node.outputs, nodes=[node], opset_imports={"": 17}, name="transpose")
+    return ir.Model(graph, ir_version=9)
+
+
+Size = TypeVar("Size", int, int | None)
+
+
+class _Run:
+    """A model with its inputs bound, on the device that they are on."""
+
+    def __init__(self, model: ir.Model, tensors: Mapping[str, torch.Tensor]) -> None:
+        self._tensors = tensors  # bound by address
+        self._device = next(iter(tensors.values())).device
+        self._session = open_session(ir.to_proto(model).SerializeToString(), self._device)
+        self._binding = self._session.io_binding()
+        for value in self._session.get_inputs():
+            bind_input(self._binding, value.name, tensors[value.name])
+        for value in self._session.get_outputs():
+            self._binding.bind_output(value.name, self._device.type, self._device.index or 0)
+
+    def seconds(self) -> float:
+        # One thread's time does not count what others take of the machine meanwhile.
+        alone = torch.get_num_threads() == 1 and self._device.type == "cpu"
+        clock = time.thread_time if alone else time.perf_counter
+        began = clock()
+        with aten_bridge.failures_raised():
+            self._session.run_with_iobinding(self._binding)
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        return clock() - began
+
+
+def _fastest(runs: Mapping[str, _Run]) -> dict[str, float]:
+    best = {name: run.seconds() for name, run in runs.items()}
+    fastest = min(best.values())
+    hopeful = [name for name, seconds in best.items() if seconds < HOPELESS * fastest + FIRST_RUN_S]
+    if len(hopeful) > 1 or len(runs) == 1:
+        round_s = sum(best[name] for name in hopeful)
+        for _ in range(min(ROUNDS, math.ceil(SECONDS / round_s))):
+            for name in hopeful:
+                best[name] = min(best[name], runs[name].seconds())
+    return {name: 1e3 * seconds for name, seconds in best.items()}
+
+
+def _with_smaller_batch(site: Site) -> tuple[Site, float]:
+    """The site with as many samples as are enough to tell candidates apart, a multiple of the threads; and their share
+    of all samples.
+    """
+    activations = {name: shape for name, shape in site.shapes.items() if name in site.activations}
+    samples = {shape[0] for shape in activations.values()}
+    if len(samples) != 1:
+        return site, 1.0
+    (batch,) = samples
+    threads = torch.get_num_threads()
+    per_sample = max(math.prod(shape[1:]) for shape in activations.values())
+    fewer = min(batch, threads * math.ceil(ENOUGH_ELEMENTS / per_sample / threads))
+    shapes = {name: (fewer, *shape[1:]) if name in activations else shape for name, shape in site.shapes.items()}
+    return replace(site, shapes=shapes), fewer / batch
+
+
+def _moved(candidate: Candidate) -> frozenset[str]:
+    """The values that the candidate has with channels last."""
+    return frozenset(name for call in candidate.calls for name in call.activations if candidate.channels_last)
+
+
+def _order(sizes: Sequence[Size], name: str | None, moved: frozenset[str]) -> list[Size]:
+    """The sizes (or axes) of a value as the candidate has them, given those of channels first."""
+    return [sizes[i] for i in to_last(len(sizes))] if name in moved else list(sizes)
+
+
+def _site_model(site: Site, candidate: Candidate, graph: TrainingNodes) -> ir.Model:
+    """A model of the site alone, as the candidate computes it."""
+    model, moved = graph.model, _moved(candidate)
+    values: dict[str, ir.Value] = {}
+    inputs, constants = [], []
+    for name in site.shapes:
+        known = model.graph.initializers.get(name)
+        if name in site.constants and known is not None:
+            values[name] = ir.Value(name=name, const_value=known.const_value)
+            constants.append(values[name])
+        else:
+            values[name] = ir.Value(name=name, type=ir.TensorType(ir.DataType.FLOAT))
+            values[name].shape = ir.Shape(_order(site.shapes[name], name, moved))
+            inputs.append(values[name])
+    written = []
+    for number, part in enumerate(site.parts):
+        old = [graph.by_name[name] for name in part.nodes]
+        if candidate.calls:
+            replaced = {str(output.name): output for node in old for output in node.outputs}
+            call = candidate.calls[number]
+            new = [kernel_node(part, call, {**replaced, **values}, channels_last=candidate.channels_last)]
+        else:
+            new = _copies(old, values)
+        for node in new:
+            for output in node.outputs:
+                # ONNX Runtime's MaxPoolGrad takes the size of its output, but for the batch, from here.
+                shape: Sequence[int | None] | None = graph.shape_of(output)
+                if shape is not None and output.name in site.activations:
+                    shape = [None, *shape[1:]]
+                output.shape = None if shape is None else ir.Shape(_order(shape, output.name, moved))
+                values[str(output.name)] = output
+        written.extend(new)
+    outputs = [values[name] for part in site.parts for name in part.outputs]
+    opsets = {**model.graph.opset_imports, ATEN_DOMAIN: 1}
+    alone = ir.Graph(inputs, outputs, nodes=written, initializers=constants, opset_imports=opsets, name="site")
+    return ir.Model(alone, ir_version=model.ir_version)
+
+
+def _copies(nodes: Sequence[ir.Node], values: Mapping[str, ir.Value]) -> list[ir.Node]:
+    known, copies = dict(values), []
+    for node in nodes:
+        copy = ir.node(
+            node.op_type,
+            [None if value is None else known[str(value.name)] for value in node.inputs],
+            dict(node.attributes),
+            domain=node.domain,
+            name=node.name,
+            num_outputs=len(node.outputs),
+        )
+        for new, old in zip(copy.outputs, node.outputs, strict=True):
+            new.name, new.type, new.shape = old.name, old.type, old.shape
+            known[str(new.name)] = new
+        copies.append(copy)
+    return copies

@@ -1,0 +1,120 @@
+"""Operations given back: those of Keras 3 as they were, those of TensorFlow as what Keras 3 has for them."""
+
+import importlib
+import inspect
+import json
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from keras import layers as kl
+
+import converters
+from converters.errors import ConversionError
+from converters.to_keras.operations import FORMS
+from tests.converters.keras_oracle import convert_keras, random_inputs, randomize
+from tests.converters.keras_round_trip import assert_predicts_the_same, given_back, layer_config, predictions
+from tests.converters.test_operations import KERAS_2_CASES, SHAPE, Compute, flat, written_by_keras_2
+
+
+@pytest.mark.parametrize("name", flat())
+def test_an_operation_that_was_given_back_predicts_the_same(name: str, tmp_path: Path) -> None:
+    x, y = keras.Input(SHAPE, name="x"), keras.Input(SHAPE, name="y")
+    model = keras.Model([x, y], [kl.Flatten()(flat()[name](x, y)), kl.ReLU()(y)])
+    randomize(model)
+    inputs = random_inputs([SHAPE, SHAPE])
+    back = given_back(convert_keras(model, tmp_path), tmp_path)
+    assert_predicts_the_same(back, predictions(model, inputs), inputs)
+
+
+def converted(layers: list[dict[str, Any]], folder: Path) -> Any:
+    description = {"class_name": "Functional", "keras_version": "2.15.0", "config": {"layers": layers}}
+    (folder / "net.json").write_text(json.dumps(description))
+    return converters.convert(folder / "net.json")
+
+
+@pytest.mark.parametrize(("layers", "compute"), KERAS_2_CASES.values(), ids=KERAS_2_CASES)
+def test_a_function_of_tensorflow_becomes_an_operation(
+    layers: list[dict[str, Any]], compute: Compute, tmp_path: Path
+) -> None:
+    inputs = random_inputs([SHAPE, SHAPE])
+    x, y = inputs
+    want = compute(x, y) + (y if len(layers) == 4 else 0)
+    assert_predicts_the_same(given_back(converted(layers, tmp_path), tmp_path), [want.astype(np.float32)], inputs)
+
+
+def test_a_function_becomes_the_operation_that_keras_writes(tmp_path: Path) -> None:
+    layers = written_by_keras_2("math.reduce_mean", ["x", 0, 0, {"axis": [1, 2], "keepdims": True, "name": None}])
+    x = keras.Input(SHAPE, name="x")
+    of_keras = keras.Model(x, keras.ops.mean(x, axis=[1, 2], keepdims=True)).to_json()
+    back = converters.to_keras_json(converted(layers, tmp_path))
+    (written,) = (layer["name"] for layer in json.loads(of_keras)["config"]["layers"] if layer["class_name"] == "Mean")
+    assert layer_config(back, "tf_math_reduce_mean") == layer_config(of_keras, written)
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_keras_has_each_operation_in_this_form(name: str) -> None:
+    form = FORMS[name]
+    operation = getattr(importlib.import_module(form.module), name)
+    assert tuple(inspect.signature(operation.call).parameters)[1:] == form.call
+    assert set(form.options) | {"name"} <= set(inspect.signature(operation.__init__).parameters)
+
+
+def two_calls() -> list[dict[str, Any]]:
+    """One function, called with different options."""
+    first, second = (["x", 0, 0, {"axis": axis, "keepdims": True}] for axis in ([1, 2], [1]))
+    layers = written_by_keras_2("math.reduce_mean", first, second)
+    layers[-1]["inbound_nodes"] = [[["tf.math.reduce_mean", call, 0, {}] for call in (0, 1)]]
+    return layers
+
+
+REFUSED: dict[str, tuple[list[dict[str, Any]], str]] = {
+    "an option that Keras lacks": (
+        written_by_keras_2("linalg.matmul", ["x", 0, 0, {"b": ["y", 0, 0], "transpose_b": True}])[:3],
+        "layer 'tf.linalg.matmul' (tf.linalg.matmul): cannot be given back: "
+        'its "transpose_b" is True, for which Keras 3 has no option\n'
+        "  Write the network without it, and convert again.",
+    ),
+    "different options": (
+        two_calls(),
+        "layer 'tf.math.reduce_mean' (tf.math.reduce_mean): cannot be given back: "
+        "it is called with different options, which in Keras 3 belong to the operation\n"
+        "  Use an operation of its own for each call, and convert again.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("layers", "message"), REFUSED.values(), ids=REFUSED)
+def test_what_keras_lacks_is_refused(layers: list[dict[str, Any]], message: str, tmp_path: Path) -> None:
+    with pytest.raises(ConversionError) as error:
+        converters.to_keras_json(converted(layers, tmp_path))
+    assert str(error.value) == f"model 'Unknown': {message}"
+
+
+def test_a_function_without_an_operation_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = converted(written_by_keras_2("nn.relu", ["x", 0, 0, {}]), tmp_path)
+    monkeypatch.delitem(FORMS, "Relu")
+    with pytest.raises(ConversionError) as error:
+        converters.to_keras_json(model)
+    assert str(error.value) == (
+        "model 'Unknown': layer 'tf.nn.relu' (tf.nn.relu): cannot be given back: "
+        "what Keras 3 has for this function is not known\n"
+        "  Write the network without it, and convert again."
+    )
+
+
+def test_an_operation_of_an_older_keras_3_is_given_no_name(tmp_path: Path) -> None:
+    """It wrote none, as its operations took none."""
+    x = keras.Input(SHAPE, name="x")
+
+    def edit(description: dict[str, Any]) -> None:
+        (layer,) = (layer for layer in description["config"]["layers"] if layer["class_name"] == "Mean")
+        layer["name"] = "mean"
+        del layer["config"]["name"]
+        description["config"]["output_layers"] = ["mean", 0, 0]
+
+    back = converters.to_keras_json(convert_keras(keras.Model(x, keras.ops.mean(x, axis=-1)), tmp_path, edit))
+    (layer,) = (layer for layer in json.loads(back)["config"]["layers"] if layer["class_name"] == "Mean")
+    assert layer["config"] == {"axis": -1, "keepdims": False}

@@ -1,0 +1,36 @@
+"""Cases of `onnxgrid.engines.torch_ops.reduction`."""
+
+from tests.onnxgrid.engines.op_cases.case import MATRIX, Case, X, integers
+
+CASES = {
+    "ReduceMean": Case("ReduceMean", (X,), {"axes": [-1, 1], "keepdims": 0}),
+    "ReduceMean of everything": Case("ReduceMean", (X,)),
+    "ReduceL2": Case("ReduceL2", (X,), {"axes": [-1, 1], "keepdims": 0}),
+    "ReduceL2 of everything": Case("ReduceL2", (X,)),
+    "ReduceL1": Case("ReduceL1", (X,), {"axes": [-1, 1], "keepdims": 0}),
+    "ReduceL1 of everything": Case("ReduceL1", (X,)),
+    "ReduceL1, axes as input": Case("ReduceL1", (X, integers(2)), opset=18),
+    "ReduceLogSum": Case("ReduceLogSum", (X * X + 0.1,), {"axes": [-1, 1], "keepdims": 0}),
+    "ReduceLogSum of everything": Case("ReduceLogSum", (X * X + 0.1,)),
+    "ReduceLogSum, axes as input": Case("ReduceLogSum", (X * X + 0.1, integers(2)), opset=18),
+    "ReduceLogSumExp": Case("ReduceLogSumExp", (X,), {"axes": [-1, 1], "keepdims": 0}),
+    "ReduceLogSumExp of everything": Case("ReduceLogSumExp", (X,)),
+    "ReduceLogSumExp, axes as input": Case("ReduceLogSumExp", (X, integers(2)), opset=18),
+    "ReduceMax": Case("ReduceMax", (X,), {"axes": [-1, 1], "keepdims": 0}),
+    "ReduceMax of everything": Case("ReduceMax", (X,)),
+    "ReduceMax, axes as input": Case("ReduceMax", (X, integers(2)), opset=18),
+    "ReduceMin": Case("ReduceMin", (X,), {"axes": [-1, 1], "keepdims": 0}),
+    "ReduceMin of everything": Case("ReduceMin", (X,)),
+    "ReduceMin, axes as input": Case("ReduceMin", (X, integers(2)), opset=18),
+    "ReduceProd": Case("ReduceProd", (X,), {"axes": [-1, 1], "keepdims": 0}),
+    "ReduceProd of everything": Case("ReduceProd", (MATRIX,)),
+    "ReduceProd, axes as input": Case("ReduceProd", (X, integers(2)), opset=18),
+    "ReduceSumSquare": Case("ReduceSumSquare", (X,), {"axes": [-1, 1], "keepdims": 0}),
+    "ReduceSumSquare of everything": Case("ReduceSumSquare", (X,)),
+    "ReduceSumSquare, axes as input": Case("ReduceSumSquare", (X, integers(2)), opset=18),
+    "ReduceMean, axes as input": Case("ReduceMean", (X, integers(2, 3)), opset=18),
+    "ReduceL2, axes as input": Case("ReduceL2", (X, integers(2, 3)), opset=18),
+    "ReduceSum": Case("ReduceSum", (X, integers(-1, 1)), {"keepdims": 0}),
+    "ReduceSum of everything": Case("ReduceSum", (X,)),
+    "ReduceSum of nothing": Case("ReduceSum", (X,), {"noop_with_empty_axes": 1}, in_runtime=False),
+}
