@@ -17,7 +17,7 @@ import converters
 from onnxgrid.config.optimizer import AdamConfig
 from onnxgrid.data.batches import Batch
 from onnxgrid.engines import create_engine
-from onnxgrid.engines.engine import Engine, StepResult
+from onnxgrid.engines.engine import Engine, Part, StepResult
 from onnxgrid.engines.trainable_graph import TrainableGraph
 from onnxgrid.losses import Loss, MeanSquaredError, NegativeLogLikelihood
 from onnxgrid.optimizers import create_optimizer
@@ -36,9 +36,9 @@ class TimedEngine:
     def __init__(self, engine: Engine) -> None:
         self.engine, self.gradients, self.seconds = engine, engine.gradients, 0.0
 
-    def step(self, inputs: torch.Tensor, targets: torch.Tensor, *, number: int) -> StepResult:
+    def step(self, inputs: torch.Tensor, targets: torch.Tensor, *, number: int, part: Part) -> StepResult:
         began = time.perf_counter()
-        result = self.engine.step(inputs, targets, number=number)
+        result = self.engine.step(inputs, targets, number=number, part=part)
         self.seconds += time.perf_counter() - began
         return result
 
@@ -66,7 +66,7 @@ def measure(network: str, loss: Loss, engine_name: str) -> tuple[float, float]:
             for _ in range(EPOCHS):
                 timed = TimedEngine(engine)
                 began = time.perf_counter()
-                train_epoch(timed, optimizer, batches(), first_step=0, on_batch=on_batch)  # type: ignore[arg-type]
+                train_epoch(timed, loss, optimizer, batches(), first_step=0, on_batch=on_batch)  # type: ignore[arg-type]
                 total = time.perf_counter() - began
                 best = min(best, (timed.seconds / BATCHES * 1000, (total - timed.seconds) / timed.seconds))
     return best

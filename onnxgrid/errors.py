@@ -2,7 +2,7 @@
 
 from converters.errors import UserError
 
-__all__ = ["ConfigError", "DataError", "TransplantError", "UserError", "WorkFailed"]
+__all__ = ["ConfigError", "DataError", "EndedElsewhere", "TransplantError", "UserError", "WorkFailed"]
 
 
 class ConfigError(UserError):
@@ -23,3 +23,11 @@ class WorkFailed(Exception):
     def __init__(self, problem: str, *, fix: str) -> None:
         self.problem, self.fix = problem, fix
         super().__init__(f"{problem}\n  {fix}")
+
+
+class EndedElsewhere(Exception):
+    """The end of a process whose run ends because of an error that another process tells."""
+
+    def __init__(self, exit_code: int) -> None:
+        self.exit_code = exit_code
+        super().__init__("another process of the run tells why it ended")

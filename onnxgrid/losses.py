@@ -87,6 +87,21 @@ class Loss(ABC):
         """
         return self, output
 
+    @property
+    def weighs_targets(self) -> bool:
+        """Whether `total_weight` depends on the targets' values, and not on their number alone."""
+        return False
+
+    def total_weight(self, targets: torch.Tensor) -> float:
+        """The sum of the weights in the mean that the loss is. The loss of several batches together is the mean of
+        theirs, weighted by this.
+        """
+        return float(targets.numel())
+
+    def defined_targets(self, targets: torch.Tensor) -> torch.Tensor:
+        """Targets of the same shape for which the loss is defined: in the place of those whose weight is 0."""
+        return targets
+
 
 @dataclass(frozen=True)
 class NegativeLogLikelihood(Loss):
@@ -101,6 +116,24 @@ class NegativeLogLikelihood(Loss):
     ignore_index: int | None = None
     target_kind = TargetKind.CLASS_INDICES
     threshold = 0.5
+
+    @property
+    def weighs_targets(self) -> bool:
+        return self.weight is not None or self.ignore_index is not None
+
+    def total_weight(self, targets: torch.Tensor) -> float:
+        counted = targets if self.ignore_index is None else targets[targets != self.ignore_index]
+        if self.weight is None:
+            return float(counted.numel())
+        return float(torch.tensor(self.weight, dtype=torch.float64, device=targets.device)[counted].sum())
+
+    def defined_targets(self, targets: torch.Tensor) -> torch.Tensor:
+        classes = range(2 if self.weight is None else len(self.weight))
+        heaviest = max(
+            (index for index in classes if index != self.ignore_index),
+            key=lambda index: 0.0 if self.weight is None else self.weight[index],
+        )
+        return torch.full_like(targets, heaviest)
 
     def in_onnx(self, write: OpWriter, y: ir.Value, target: ir.Value) -> ir.Value:
         ignored = None

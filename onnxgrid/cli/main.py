@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import click
 
 from onnxgrid import __version__
-from onnxgrid.errors import UserError, WorkFailed
+from onnxgrid.errors import EndedElsewhere, UserError, WorkFailed
 
 __all__ = ["COMMANDS", "Cli", "cli", "main"]
 
@@ -66,6 +66,8 @@ class Cli(click.Group):
                 return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
+        except EndedElsewhere as error:
+            raise click.exceptions.Exit(error.exit_code) from None
         except KeyboardInterrupt:
             raise _Interrupted("Interrupted.") from None
         except Exception as error:

@@ -76,6 +76,19 @@ class _TrainCommand(click.Command):
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Seed of initial weights and data order.")
 @click.option("--num-epochs", type=click.IntRange(1, 2**31 - 1), help="Instead of the configuration's num_epochs.")
 @click.option("--resume", is_flag=True, help="Go on from the newest whole checkpoint of this run.")
+@click.option(
+    "--accumulate",
+    type=click.IntRange(1, 2**31 - 1),
+    default=1,
+    show_default=True,
+    metavar="K",
+    help="Take a step for every K batches: the gradients of a K times larger batch in the memory of one.",
+)
+@click.option("--detect-anomaly", is_flag=True, help="Name the node and layer, if a loss or a gradient is not finite.")
+@click.option("--shard-optimizer", is_flag=True, help="Divide the optimizer's state among the processes.")
+@click.option(
+    "--elastic", is_flag=True, help="When torchrun starts the processes again, go on from the newest checkpoint."
+)
 @click.option("--strict", is_flag=True, help="A checkpoint that does not match the network exactly is an error.")
 @click.option(
     "--set",
@@ -98,6 +111,10 @@ def command(
     num_epochs: int | None,
     resume: bool,
     strict: bool,
+    accumulate: int,
+    shard_optimizer: bool,
+    elastic: bool,
+    detect_anomaly: bool,
     overrides: tuple[str, ...],
     timestamps: bool,
     as_json: bool,
@@ -132,6 +149,10 @@ def command(
             num_epochs=num_epochs,
             resume=resume,
             strict=strict,
+            accumulate=accumulate,
+            shard_optimizer=shard_optimizer,
+            elastic=elastic,
+            detect_anomaly=detect_anomaly,
             overrides=overrides,
             log=_log(progress, to_stderr=as_json, timestamps=timestamps),
             progress=progress,

@@ -4,8 +4,8 @@ Tensors are (N, C, space...), channels first. A loader finds its samples and rea
 a column (`columns.Column`) gives many as one tensor, from the files or from memory.
 """
 
-from onnxgrid.data.batches import Batch, batch_count, batches
+from onnxgrid.data.batches import Batch, Rows, Share, batch_count, batches
 from onnxgrid.data.dataset import Dataset, TargetKind
 from onnxgrid.data.opening import Split, open_dataset
 
-__all__ = ["Batch", "Dataset", "Split", "TargetKind", "batch_count", "batches", "open_dataset"]
+__all__ = ["Batch", "Dataset", "Rows", "Share", "Split", "TargetKind", "batch_count", "batches", "open_dataset"]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from onnxgrid.engines.kernel_options import DEFAULT_KERNELS, KernelChoice, KernelOptions
 from onnxgrid.engines.options import DEFAULT_OPTIONS, DEVICES, PRECISIONS, EngineOptions
 from onnxgrid.errors import ConfigError, WorkFailed
+from onnxgrid.processes import ALONE, Processes
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -54,12 +55,14 @@ def create_engine(
     seed: int,
     options: EngineOptions = DEFAULT_OPTIONS,
     kernels: KernelOptions = DEFAULT_KERNELS,
+    processes: Processes = ALONE,
 ) -> "Engine":
     """The engine of this name for a network and a loss.
 
     Args:
         seed: of everything random in a step (dropout masks).
         kernels: how the ort engine chooses its kernels.
+        processes: those that take each step together: batch statistics are those of all, and so are the kernels.
 
     Raises:
         WorkFailed: if the engine's library is not installed.
@@ -70,11 +73,11 @@ def create_engine(
     if name == "torch":
         from onnxgrid.engines.torch_engine import TorchEngine
 
-        return TorchEngine(graph, loss, seed=seed, options=options)
+        return TorchEngine(graph, loss, seed=seed, options=options, processes=processes)
     require_ort()
     from onnxgrid.engines.ort_engine import OrtEngine
 
-    return OrtEngine(graph, loss, seed=seed, options=options, kernels=kernels)
+    return OrtEngine(graph, loss, seed=seed, options=options, kernels=kernels, processes=processes)
 
 
 def create_predictor(name: str, model: "ir.Model", place: str, options: EngineOptions = DEFAULT_OPTIONS) -> "Predict":

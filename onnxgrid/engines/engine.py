@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
-__all__ = ["Engine", "FlatTensors", "Predict", "StepResult"]
+__all__ = ["WHOLE", "Engine", "FlatTensors", "Part", "Predict", "StepResult"]
 
 Predict = Callable[[torch.Tensor], torch.Tensor]
 """Outputs (N, C, ...) of a network in inference mode for inputs (N, C, ...)."""
@@ -53,8 +53,31 @@ class FlatTensors:
 
 
 @dataclass(frozen=True)
+class Part:
+    """What part of a step a batch is, if other processes, or other calls, compute the rest of it."""
+
+    share: float = 1.0
+    """Of the step's loss, which is a weighted mean, this batch's share of the weights: loss and gradients are
+    multiplied by it.
+    """
+    first_row: int = 0
+    """Where the batch's first sample stands in the step; dropout masks go by it."""
+    rows: int | None = None
+    """The samples of the step; None: those of the batch."""
+    counts: bool = True
+    """False: the batch's samples are only there for something to compute, and count in no statistics."""
+
+    def position(self, number: int, samples: int) -> list[int]:
+        """The values of the graph input `onnxgrid.engines.training_mode.SEED_AND_STEP` behind the seed."""
+        return [number, self.first_row, samples, samples if self.rows is None else self.rows, int(self.counts)]
+
+
+WHOLE = Part()
+
+
+@dataclass(frozen=True)
 class StepResult:
-    """What one training step gave: the batch's loss (0-d) and the network's outputs (N, C, ...)."""
+    """What one training step gave: the batch's loss (0-d), times its share, and the network's outputs (N, C, ...)."""
 
     loss: torch.Tensor
     outputs: torch.Tensor
@@ -75,7 +98,7 @@ class Engine(Protocol):
     kernels: Mapping[str, str]
     """{what is computed: by which kernel}, where there was a choice; known after the first step."""
 
-    def step(self, inputs: torch.Tensor, targets: torch.Tensor, *, number: int) -> StepResult:
+    def step(self, inputs: torch.Tensor, targets: torch.Tensor, *, number: int, part: Part = WHOLE) -> StepResult:
         """Loss and outputs of one batch in training mode; fills `gradients` and updates `statistics`.
 
         Args:
@@ -83,6 +106,8 @@ class Engine(Protocol):
             targets: as the loss wants them.
             number: the step's number in the whole run, from 0. Dropout masks are a function of the seed and this
                 number.
+            part: what part of the step the batch is. If the engine was made for several processes, each must take the
+                step with its own part at the same time.
         """
 
     def predict(self, inputs: torch.Tensor) -> torch.Tensor:

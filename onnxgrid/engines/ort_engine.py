@@ -8,8 +8,8 @@ import torch
 from torch.utils.dlpack import from_dlpack
 
 from onnxgrid.engines import aten_bridge
-from onnxgrid.engines.engine import FlatTensors, Predict, StepResult
-from onnxgrid.engines.gradients import LOSS, TARGET, build_training_graph
+from onnxgrid.engines.engine import WHOLE, FlatTensors, Part, Predict, StepResult
+from onnxgrid.engines.gradients import LOSS, SHARE, TARGET, build_training_graph
 from onnxgrid.engines.kernel_choice import (
     KernelTimes,
     choose_kernels,
@@ -19,10 +19,11 @@ from onnxgrid.engines.kernel_choice import (
 )
 from onnxgrid.engines.kernel_options import DEFAULT_KERNELS, KernelOptions
 from onnxgrid.engines.options import DEFAULT_OPTIONS, EngineOptions
-from onnxgrid.engines.ort_session import bind_input, bind_output, open_session
+from onnxgrid.engines.ort_session import bind_input, bind_output, numbered, open_session
 from onnxgrid.engines.trainable_graph import TrainableGraph
 from onnxgrid.engines.training_mode import SEED_AND_STEP, UPDATED
 from onnxgrid.losses import Loss
+from onnxgrid.processes import ALONE, Processes
 
 __all__ = ["OrtEngine", "ort_predictor"]
 
@@ -45,34 +46,39 @@ class OrtEngine:
         seed: int,
         options: EngineOptions = DEFAULT_OPTIONS,
         kernels: KernelOptions = DEFAULT_KERNELS,
+        processes: Processes = ALONE,
     ) -> None:
         """Build the gradients of a network.
 
         Args:
             seed: of everything random in a step (dropout masks).
             kernels: how kernels are chosen; with `options.precision` "bf16", those that multiply in bfloat16 compete.
+            processes: those that take each step together.
         """
-        self._device = torch.device(options.device)
+        self._device = numbered(options.device)
         self.parameters = FlatTensors.holding(graph.parameters, self._device)
         self.gradients = self.parameters.empty_like()
         self.statistics = FlatTensors.holding(graph.statistics, self._device)
         self.kernels: Mapping[str, str] = kernels.decided
         self._updated_statistics = self.statistics.empty_like()
-        self._seed_and_step = torch.tensor([seed, 0])  # on the CPU: masks are seeded there
+        self._seed_and_step = torch.tensor([seed, 0, 0, 0, 0, 1])  # on the CPU: masks are seeded there
+        self._share = torch.ones((), device=self._device)
         self._loss = torch.zeros((), device=self._device)
         self._input_name, self._output_name = graph.input_name, graph.output_name
         aten_bridge.install()
         self._low_precision, self._kernel_options = options.precision == "bf16", kernels
-        self._graph = build_training_graph(graph, loss)
+        self._processes = processes
+        self._graph = build_training_graph(graph, loss, synchronized=processes.size > 1)
         self._inference = open_session(_with_weights_as_inputs(graph), self._device)
         self._inference_binding = self._bind_weights(self._inference)
         self._training: tuple[onnxruntime.InferenceSession, onnxruntime.IOBinding] | None = None
 
-    def step(self, inputs: torch.Tensor, targets: torch.Tensor, *, number: int) -> StepResult:
-        self._seed_and_step[1] = number
+    def step(self, inputs: torch.Tensor, targets: torch.Tensor, *, number: int, part: Part = WHOLE) -> StepResult:
+        self._seed_and_step[1:] = torch.tensor(part.position(number, len(inputs)))
+        self._share.fill_(part.share)
         inputs, targets = self._moved(inputs), self._moved(targets)  # bound by address, so kept until the run is over
         if self._training is None:
-            self._training = self._open_training(tuple(inputs.shape), tuple(targets.shape))
+            self._training = self._open_training(inputs.shape, targets.shape)
         session, binding = self._training
         bind_input(binding, self._input_name, inputs)
         bind_input(binding, TARGET, targets)
@@ -88,16 +94,17 @@ class OrtEngine:
     def _open_training(
         self, inputs: Sequence[int], targets: Sequence[int]
     ) -> tuple[onnxruntime.InferenceSession, onnxruntime.IOBinding]:
-        """The training session with its kernels chosen for a batch of these shapes; all but the batch is bound."""
-        model, self.kernels = choose_kernels(
-            self._graph.model,
-            concrete_shapes(self._graph.forward, {self._input_name: inputs, TARGET: targets}),
-            self._kernel_options.choice,
-            low_precision=self._low_precision,
-            times=KernelTimes(self._kernel_options.times or user_cache_file(), environment(self._device)),
-            decided=self._kernel_options.decided,
-            device=self._device,
-        )
+        """The training session with its kernels chosen for a batch of these shapes; all but the batch is bound.
+
+        Of several processes the first chooses, for the shapes of its batch, and the others follow it: otherwise they
+        might come to their exchanges in another order.
+        """
+        inputs, targets = self._processes.of_first([list(inputs), list(targets)])
+        if self._processes.leads:
+            model, self.kernels = self._choose_kernels(inputs, targets, self._kernel_options.decided)
+        decided = self._processes.of_first(dict(self.kernels))
+        if not self._processes.leads:
+            model, self.kernels = self._choose_kernels(inputs, targets, decided)
         session = open_session(ir.to_proto(model).SerializeToString(), self._device)
         binding = self._bind_weights(session)
         for name, output in self._graph.gradient_of.items():
@@ -106,6 +113,19 @@ class OrtEngine:
             bind_output(binding, UPDATED + name, view)
         bind_output(binding, LOSS, self._loss)
         return session, binding
+
+    def _choose_kernels(
+        self, inputs: Sequence[int], targets: Sequence[int], decided: Mapping[str, str]
+    ) -> tuple[ir.Model, dict[str, str]]:
+        return choose_kernels(
+            self._graph.model,
+            concrete_shapes(self._graph.forward, {self._input_name: inputs, TARGET: targets}),
+            self._kernel_options.choice,
+            low_precision=self._low_precision,
+            times=KernelTimes(self._kernel_options.times or user_cache_file(), environment(self._device)),
+            decided=decided,
+            device=self._device,
+        )
 
     def _moved(self, tensor: torch.Tensor) -> torch.Tensor:
         return tensor.to(self._device, non_blocking=True).contiguous()
@@ -118,6 +138,7 @@ class OrtEngine:
             **self.parameters.views,
             **self.statistics.views,
             SEED_AND_STEP: self._seed_and_step,
+            SHARE: self._share,
         }.items():
             if name in wanted:
                 bind_input(binding, name, view)
@@ -137,7 +158,7 @@ class OrtEngine:
 
 def ort_predictor(model: ir.Model, options: EngineOptions = DEFAULT_OPTIONS) -> Predict:
     """The model as a function, with its weights as they are: a plain inference session."""
-    device = torch.device(options.device)
+    device = numbered(options.device)
     session = open_session(ir.to_proto(model).SerializeToString(), device)
     input_name = session.get_inputs()[0].name
 

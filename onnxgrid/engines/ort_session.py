@@ -6,11 +6,17 @@ import torch
 
 from onnxgrid.engines.cuda_libraries import CUDA_PROVIDER, load_cuda_libraries
 
-__all__ = ["bind_input", "bind_output", "open_session", "providers"]
+__all__ = ["bind_input", "bind_output", "numbered", "open_session", "providers"]
 
 FATAL_ONLY = 4
 """ONNX Runtime's severity level: its errors come as exceptions, and need not be printed as well."""
 NUMPY_TYPES = {torch.float32: np.float32, torch.int64: np.int64}
+
+
+def numbered(device: str) -> torch.device:
+    """A device with its number: of "cuda" that of torch's current one, which is each process's own."""
+    named = torch.device(device)
+    return torch.device("cuda", torch.cuda.current_device()) if named == torch.device("cuda") else named
 
 
 def open_session(model: bytes, device: torch.device) -> onnxruntime.InferenceSession:

@@ -10,13 +10,14 @@ import onnx_ir as ir
 import torch
 
 from onnxgrid.engines.compilation import require_compiler
-from onnxgrid.engines.engine import FlatTensors, Predict, StepResult
+from onnxgrid.engines.engine import WHOLE, FlatTensors, Part, Predict, StepResult
 from onnxgrid.engines.memory_format import channels_innermost
 from onnxgrid.engines.options import DEFAULT_OPTIONS, EngineOptions
 from onnxgrid.engines.torch_program import TorchProgram
 from onnxgrid.engines.trainable_graph import TrainableGraph
 from onnxgrid.engines.training_mode import SEED_AND_STEP, UPDATED, enter_training_mode
 from onnxgrid.losses import Loss
+from onnxgrid.processes import ALONE, Processes
 
 __all__ = ["TorchEngine", "torch_predictor"]
 
@@ -34,7 +35,13 @@ class TorchEngine:
     name = "torch"
 
     def __init__(
-        self, graph: TrainableGraph, loss: Loss, *, seed: int, options: EngineOptions = DEFAULT_OPTIONS
+        self,
+        graph: TrainableGraph,
+        loss: Loss,
+        *,
+        seed: int,
+        options: EngineOptions = DEFAULT_OPTIONS,
+        processes: Processes = ALONE,
     ) -> None:
         self._run = _Runner(graph.model, options)
         device = self._run.device
@@ -47,23 +54,24 @@ class TorchEngine:
             leaf = view.detach().requires_grad_()
             leaf.grad = self.gradients.views[name]  # backward adds to it in place
             self._leaves[name] = leaf
-        self._seed_and_step = torch.tensor([seed, 0])  # on the CPU: masks are seeded there
+        self._seed = seed
         self._input_name = graph.input_name
         weights = [*graph.parameters, *graph.statistics]
         self._inference = self._run.program(graph.model, graph.model.graph.outputs, weights, graph.place)
         model = graph.model.clone()
-        enter_training_mode(model, graph.statistics)
+        enter_training_mode(model, graph.statistics, synchronized=processes.size > 1)
         output, *updated = model.graph.outputs
         self._updated = [str(value.name).removeprefix(UPDATED) for value in updated]
         self._loss, read = loss.attached_to(output)
         self._training = self._run.program(model, [read, output, *updated], weights, graph.place)
 
-    def step(self, inputs: torch.Tensor, targets: torch.Tensor, *, number: int) -> StepResult:
-        self._seed_and_step[1] = number
+    def step(self, inputs: torch.Tensor, targets: torch.Tensor, *, number: int, part: Part = WHOLE) -> StepResult:
+        # On the CPU: masks are seeded there.
+        seed_and_step = torch.tensor([self._seed, *part.position(number, len(inputs))])
         self.gradients.flat.zero_()
-        values = {SEED_AND_STEP: self._seed_and_step, **self._leaves, **self.statistics.views}
+        values = {SEED_AND_STEP: seed_and_step, **self._leaves, **self.statistics.views}
         read, outputs, *updated = self._run(self._training, self._input_name, inputs, values)
-        loss = self._loss.in_torch(read, targets.to(self._run.device, non_blocking=True))
+        loss = self._loss.in_torch(read, targets.to(self._run.device, non_blocking=True)) * part.share
         loss.backward()  # type: ignore[no-untyped-call]
         for name, value in zip(self._updated, updated, strict=True):
             self.statistics.views[name].copy_(value)

@@ -1,8 +1,9 @@
 """Pass: an inference graph becomes the graph that is trained. Both engines start from its result.
 
 * BatchNormalization of a trained layer uses the batch's mean and population variance, and gives the updated running
-  statistics as two further graph outputs, `UPDATED + <statistic>`; calls of a shared layer update them in turn. One of
-  a frozen layer becomes the affine map that it is (Keras: a frozen layer runs on its running statistics).
+  statistics as two further graph outputs, `UPDATED + <statistic>`; calls of a shared layer update them in turn. Where
+  several processes train together, the batch is that of all of them (kernel `synchronized_norm`). One of a frozen layer
+  becomes the affine map that it is (Keras: a frozen layer runs on its running statistics).
 * Dropout becomes a multiplication with a mask. The mask comes from `dropout_mask`, a function of the run's seed, the
   step's number and the node's name: no state to save, so a resumed run draws the masks that an uninterrupted one would
   have drawn. Where the node's metadata names axes that share it, as Keras' SpatialDropout asks, it is of size 1 there.
@@ -17,7 +18,7 @@ import onnx_ir as ir
 
 from converters.roles import SHARED_MASK_KEY
 
-__all__ = ["ATEN_DOMAIN", "SEED_AND_STEP", "UPDATED", "enter_training_mode"]
+__all__ = ["ATEN_DOMAIN", "SEED_AND_STEP", "SYNCHRONIZED_NORM", "UPDATED", "enter_training_mode"]
 
 ATEN_DOMAIN = "org.pytorch.aten"
 """Nodes of this domain run a function of `onnxgrid.engines.kernels`: attribute `operator` names it, `overload_name`
@@ -25,7 +26,12 @@ holds its arguments.
 """
 
 SEED_AND_STEP = "onnxgrid/seed_and_step"
-"""Graph input, int64 (2,): the run's seed and the step's number. Present only if something in the graph is random."""
+"""Graph input, int64 (6,): the run's seed and the step's number; the batch's first row in the step, the batch's rows,
+the step's rows; 1, or 0 if the batch counts in no statistics. Present only if something in the graph depends on it.
+"""
+
+SYNCHRONIZED_NORM = "synchronized_norm"
+"""The kernel of a batch normalization by the batches of all processes."""
 
 UPDATED = "onnxgrid/updated/"
 """Prefix of the graph outputs that hold running statistics after the step."""
@@ -35,12 +41,15 @@ PAIRWISE = {"Max": "Max", "Mean": "Add", "Min": "Min", "Sum": "Add"}
 """Ops of any number of inputs, of which ONNX Runtime has no gradient -> the op of two inputs that does the same."""
 
 
-def enter_training_mode(model: ir.Model, statistics: Collection[str], *, masks: bool = True) -> None:
+def enter_training_mode(
+    model: ir.Model, statistics: Collection[str], *, masks: bool = True, synchronized: bool = False
+) -> None:
     """Rewrite the graph in place for training.
 
     Args:
         statistics: names the running statistics that training updates.
         masks: false leaves Dropout nodes alone.
+        synchronized: whether batch statistics are those of all processes' batches together.
     """
     for node in list(model.graph):
         if node.domain != "":
@@ -48,6 +57,8 @@ def enter_training_mode(model: ir.Model, statistics: Collection[str], *, masks: 
         if node.op_type == "BatchNormalization":
             if node.inputs[3] is not None and node.inputs[3].name in statistics:
                 _normalize_by_batch(model.graph, node)
+                if synchronized:
+                    _normalize_together(model.graph, node)
             else:
                 _normalize_by_constants(model.graph, node)
         elif node.op_type == "Dropout" and masks:
@@ -94,6 +105,34 @@ def _normalize_by_batch(graph: ir.Graph, node: ir.Node) -> None:
                 node.replace_input_with(position, earlier)
                 break
         graph.outputs.append(updated)
+
+
+def _normalize_together(graph: ir.Graph, node: ir.Node) -> None:
+    """Put the kernel that exchanges the processes' sums in the place of a node that normalizes by its batch."""
+    arguments = {
+        "epsilon": node.attributes.get_float("epsilon", 1e-5),
+        "momentum": node.attributes.get_float("momentum", 0.9),
+    }
+    new = ir.node(
+        "ATen",
+        [*node.inputs, _seed_and_step(graph)],
+        {"operator": SYNCHRONIZED_NORM, "overload_name": json.dumps(arguments)},
+        domain=ATEN_DOMAIN,
+        name=node.name,
+        num_outputs=5,
+        metadata_props=node.metadata_props,
+    )
+    statistic = node.inputs[3]
+    assert statistic is not None
+    for old, value in zip(node.outputs, new.outputs, strict=False):
+        value.type, value.shape, name = old.type, old.shape, old.name
+        old.name = f"{name}/replaced"
+        old.replace_all_uses_with(value, replace_graph_outputs=True)
+        value.name = name
+    for what, value in zip(("mean", "inverse_deviation"), new.outputs[3:], strict=True):
+        value.name, value.type, value.shape = f"{node.name}/{what}", statistic.type, statistic.shape
+    graph.insert_before(node, new)
+    graph.remove(node, safe=True)
 
 
 def _normalize_by_constants(graph: ir.Graph, node: ir.Node) -> None:
@@ -145,7 +184,7 @@ def _seed_and_step(graph: ir.Graph) -> ir.Value:
     for value in graph.inputs:
         if value.name == SEED_AND_STEP:
             return value
-    value = ir.Value(name=SEED_AND_STEP, type=ir.TensorType(ir.DataType.INT64), shape=ir.Shape([2]))
+    value = ir.Value(name=SEED_AND_STEP, type=ir.TensorType(ir.DataType.INT64), shape=ir.Shape([6]))
     graph.inputs.append(value)
     return value
 

@@ -6,6 +6,7 @@ number goes, the epoch is listed, the `.onnx` and then the `.pt` appear; so a li
 complete in fact.
 """
 
+import hashlib
 import json
 import logging
 import pickle
@@ -26,7 +27,17 @@ from onnxgrid.engines.engine import Engine
 from onnxgrid.engines.options import EngineOptions
 from onnxgrid.errors import ConfigError, WorkFailed
 
-__all__ = ["Checkpoint", "RunState", "newest_checkpoint", "restore_optimizer", "restore_weights", "save_checkpoint"]
+__all__ = [
+    "Checkpoint",
+    "RunState",
+    "checkpoint_path",
+    "forget_checkpoints",
+    "newest_checkpoint",
+    "restore_optimizer",
+    "restore_weights",
+    "save_checkpoint",
+    "weight_sums",
+]
 
 FORMAT, VERSION = "onnxgrid-checkpoint", 1
 
@@ -90,7 +101,7 @@ def save_checkpoint(
             fix="Lower optimizer.learning_rate, and go on from the last checkpoint with --resume.",
         )
     trained = write_initializers(model, {**engine.parameters.arrays(), **engine.statistics.arrays()})
-    onnx_path = folder / f"model_checkpoint_{state.epoch}.onnx"
+    onnx_path = checkpoint_path(folder, state.epoch)
     for old in (onnx_path.with_suffix(".pt"), onnx_path):
         old.unlink(missing_ok=True)
     _list_epoch(folder, state, first_of_run=first_of_run)
@@ -112,10 +123,34 @@ def save_checkpoint(
     return onnx_path
 
 
+def checkpoint_path(folder: Path, epoch: int) -> Path:
+    """The `.onnx` file of a checkpoint."""
+    return folder / f"model_checkpoint_{epoch}.onnx"
+
+
+def weight_sums(engine: Engine) -> dict[str, str]:
+    """Checksums by which processes find out whether their weights are the same, bit for bit."""
+    tensors = {"the checksum of the weights": engine.parameters, "the checksum of the statistics": engine.statistics}
+    return {
+        what: hashlib.blake2b(tensor.flat.cpu().numpy().tobytes(), digest_size=8).hexdigest()
+        for what, tensor in tensors.items()
+    }
+
+
+def forget_checkpoints(folder: Path) -> None:
+    """Make what lies in the folder that of an earlier run: `newest_checkpoint` does not find it any more."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_index(folder, [])
+
+
 def _list_epoch(folder: Path, state: RunState, *, first_of_run: bool) -> None:
     epochs = [] if first_of_run else [epoch for epoch in _listed_epochs(folder) if epoch < state.epoch]
+    _write_index(folder, [*epochs, state.epoch])
+
+
+def _write_index(folder: Path, epochs: list[int]) -> None:
     with replacing(folder / INDEX) as temporary:
-        temporary.write_text(json.dumps({"epochs": [*epochs, state.epoch]}) + "\n")
+        temporary.write_text(json.dumps({"epochs": epochs}) + "\n")
 
 
 def _listed_epochs(folder: Path) -> list[int]:
@@ -157,7 +192,7 @@ def newest_checkpoint(folder: Path) -> Checkpoint | None:
     An older pair is taken, with a warning, where a newer one is damaged.
     """
     for epoch in reversed(_listed_epochs(folder)):
-        path = folder / f"model_checkpoint_{epoch}.pt"
+        path = checkpoint_path(folder, epoch).with_suffix(".pt")
         if not path.exists() or not path.with_suffix(".onnx").exists():
             continue
         try:
@@ -215,7 +250,7 @@ def restore_optimizer(checkpoint: Checkpoint, optimizer: torch.optim.Optimizer) 
     """
     try:
         saved = checkpoint.optimizer["state"].get(0, {})
-        size = optimizer.param_groups[0]["params"][0].numel()
+        size = sum(part.numel() for part in optimizer.param_groups[0]["params"])
         if any(isinstance(value, torch.Tensor) and value.dim() and value.numel() != size for value in saved.values()):
             raise ValueError("its state has another size")
         optimizer.load_state_dict(checkpoint.optimizer)

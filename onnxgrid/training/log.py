@@ -10,7 +10,7 @@ from typing import Any
 from onnxgrid.config.loss import BCELossConfig, LossConfig, MSELossConfig, NLLLossConfig
 from onnxgrid.config.optimizer import AdamConfig, OptimizerConfig, SGDConfig
 from onnxgrid.config.schedule import ExponentialConfig, MultiStepConfig, ScheduleConfig, StepConfig, WarmupConfig
-from onnxgrid.data.batches import batch_count
+from onnxgrid.data.batches import Share, batch_count
 from onnxgrid.data.dataset import Dataset
 from onnxgrid.inspection import ModelSummary
 from onnxgrid.training.loop import EvaluatedBatch, TrainedBatch
@@ -37,18 +37,22 @@ def titled_rule(title: str) -> str:
 class RunLog:
     """Writes the blocks of a run, in the order in which its methods are called."""
 
-    def __init__(self, write: Callable[[str], None]) -> None:
-        self.write = write
+    def __init__(self, write: Callable[[str], None], *, processes: int = 1) -> None:
+        self.write, self._processes = write, processes
 
     def rule(self) -> None:
         self.write("-" * RULE_WIDTH)
 
     def start(self, version: str, device: str) -> None:
         self.write(f"onnxgrid {version}")
-        self.write("1 process")
+        self.write("1 process" if self._processes == 1 else f"{self._processes} processes")
         self.write(titled_rule("Device(s)"))
         self.write(INDENT + device)
         self.rule()
+        if self._processes > 1:
+            self.write(titled_rule("Gradient reducer"))
+            self.write(f"{INDENT}Type: oneshot")
+            self.rule()
 
     def network(self, summary: ModelSummary) -> None:
         self.write(titled_rule("Neural Network"))
@@ -73,30 +77,33 @@ class RunLog:
         self._values(12 if isinstance(config, NLLLossConfig) else 8, _loss_values(config))
         self.rule()
 
-    def datasets(self, kind: str, sets: Sequence[tuple[str, Dataset, int]]) -> None:
-        """The data-set block: the type of the inputs, and each set with its heading ("Training dataset") and batch
-        size.
+    def datasets(self, kind: str, sets: Sequence[tuple[str, Dataset, int, Share]]) -> None:
+        """The data-set block: the type of the inputs, and each set with its heading ("Training dataset"), its batch
+        size and this process's share.
         """
         self.write(titled_rule("Dataset"))
-        for heading, dataset, batch_size in sets:
+        for heading, dataset, batch_size, share in sets:
             self.write(f"{heading}:")
             values = {
                 "Type": kind,
                 f"Num {dataset.kind:<8}(total)": len(dataset),
-                f"Num {dataset.kind:<8}(per process)": len(dataset),
+                f"Num {dataset.kind:<8}(per process)": -(-len(dataset) // share.processes),
                 "Batch size  (requested)": batch_size,
-                "Batch size  (per process)": batch_size,
+                "Batch size  (per process)": -(-batch_size // share.processes),
                 "Num batches (per process)": batch_count(len(dataset), batch_size),
             }
+            if share.accumulated > 1:
+                values["Batches per step"] = share.accumulated
             self._values(25, values)
         self.rule()
 
     def trained(self, epoch: int, epochs: int, batches: int, batch: TrainedBatch) -> None:
         if is_logged(batch.index, batches):
+            exchange = f"; Grad/Comm: {int(100 * batch.exchange_share)}%" if self._processes > 1 else ""
             self.write(
                 f"Train Epoch [{epoch:3d}/{epochs:3d}] : Batch [{batch.index + 1:5d}/{batches:5d}]"
                 f" (Loss = {batch.loss:.4f}; |g| = {batch.gradient_norm:.4f})"
-                f" [Data: {int(100 * batch.data_share)}%; Compute: {int(100 * batch.compute_share)}%]"
+                f" [Data: {int(100 * batch.data_share)}%; Compute: {int(100 * batch.compute_share)}%{exchange}]"
             )
 
     def evaluated(self, epoch: int, epochs: int, batches: int, batch: EvaluatedBatch) -> None:

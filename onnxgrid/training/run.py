@@ -1,5 +1,6 @@
 """One run, from its configuration to its result."""
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -7,21 +8,29 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
+import torch
+
 from onnxgrid.config import read_config
+from onnxgrid.config.optimizer import OptimizerConfig
+from onnxgrid.data import Batch
 from onnxgrid.engines import KernelChoice, create_engine, create_predictor
-from onnxgrid.engines.engine import Predict
+from onnxgrid.engines.engine import Engine, Predict
 from onnxgrid.engines.options import EngineRequest
+from onnxgrid.engines.tracing import create_tracer
 from onnxgrid.engines.trainable_graph import TrainableGraph
 from onnxgrid.optimizers import create_optimizer
+from onnxgrid.processes import find_launch, joined
 from onnxgrid.schedules import learning_rate
-from onnxgrid.training.checkpoints import restore_optimizer, save_checkpoint
+from onnxgrid.training.anomaly import first_anomaly
+from onnxgrid.training.checkpoints import checkpoint_path, restore_optimizer, save_checkpoint, weight_sums
 from onnxgrid.training.log import RunLog
 from onnxgrid.training.loop import Evaluation, TrainedBatch, evaluate, train_epoch
 from onnxgrid.training.metrics import metric_of
+from onnxgrid.training.options import RunOptions
 from onnxgrid.training.result import EpochResult, TrainingResult
 from onnxgrid.training.result_files import ResultFiles
 from onnxgrid.training.settings import run_settings
-from onnxgrid.training.setup import Run, open_run
+from onnxgrid.training.setup import Run, open_run, restarts_of
 
 __all__ = ["Progress", "train"]
 
@@ -50,11 +59,17 @@ def train(
     num_epochs: int | None = None,
     resume: bool = False,
     strict: bool = False,
+    accumulate: int = 1,
+    elastic: bool = False,
+    shard_optimizer: bool = False,
+    detect_anomaly: bool = False,
     overrides: Sequence[str] = (),
     log: Callable[[str], None] = _no_log,
     progress: Progress | None = None,
 ) -> TrainingResult:
     """Train, or only evaluate, as a run configuration says.
+
+    Under torchrun, mpirun or srun the processes train together; log, files and progress are those of the first of them.
 
     Args:
         config: the configuration's file.
@@ -70,6 +85,10 @@ def train(
         num_epochs: in place of the configuration's.
         resume: go on from the newest whole checkpoint in `checkpoints.save`; from the beginning if there is none.
         strict: what `checkpoints.load` cannot carry over is an error.
+        accumulate: how many batches make a step: of `data.batch_size` each, computed one after the other.
+        shard_optimizer: divide the optimizer's state among the processes.
+        detect_anomaly: name the node and layer, if a loss or a gradient is not finite.
+        elastic: when torchrun starts the processes again, go on from the newest checkpoint of the run.
         overrides: `KEY=VALUE` each, replacing values of the configuration.
         log: receives each line of the run's log.
         progress: is told of epochs and batches.
@@ -81,12 +100,27 @@ def train(
     settings = read_config(Path(config), overrides)
     if num_epochs is not None:
         settings = settings.model_copy(update={"num_epochs": num_epochs})
-    request = EngineRequest(engine, device, precision, compile, kernel_choice)
-    run = open_run(settings, request, seed, resume=resume, strict=strict, log=RunLog(log))
+    launch = find_launch(os.environ)
+    options = RunOptions(
+        request=EngineRequest(engine, device, precision, compile, kernel_choice),
+        seed=seed,
+        resume=resume,
+        strict=strict,
+        accumulate=accumulate,
+        shard_optimizer=shard_optimizer,
+        detect_anomaly=detect_anomaly,
+        restarts=restarts_of(launch) if elastic else None,
+    )
+    with joined(launch) as processes:
+        run_log = RunLog(log if processes.leads else _no_log, processes=processes.size)
+        return _run(open_run(settings, options, processes, run_log), progress if processes.leads else None)
+
+
+def _run(run: Run, progress: Progress | None) -> TrainingResult:
     with ExitStack() as stack:
         files = None
-        if settings.outfile is not None:
-            files = stack.enter_context(ResultFiles(settings.outfile, keep_epochs=run.state.epoch))
+        if run.settings.outfile is not None and run.processes.leads:
+            files = stack.enter_context(ResultFiles(run.settings.outfile, keep_epochs=run.state.epoch))
         result = _evaluate_only(run, files) if run.training is None else _Training(run, files, progress).run_epochs()
     run.log.done()
     return result
@@ -103,15 +137,22 @@ class _Training:
         self._run, self._files, self._progress = run, files, progress
         self._samples, self._loss, self._settings = run.training, run.loss, run.settings.optimizer
         self._epochs, self._state = run.settings.num_epochs, run.state
-        graph = TrainableGraph.from_model(run.model, run.place)
+        self._graph = TrainableGraph.from_model(run.model, run.place)
         self._engine = create_engine(
-            run.state.engine, graph, run.loss, seed=run.state.seed, options=run.state.options, kernels=run.kernels
+            run.state.engine,
+            self._graph,
+            run.loss,
+            seed=run.state.seed,
+            options=run.state.options,
+            kernels=run.kernels,
+            processes=run.processes,
         )
-        self._optimizer = create_optimizer(self._settings, self._engine.parameters, self._engine.gradients)
+        self._optimizer = _optimizer(run, self._settings, self._engine)
         self._saved = None
         if run.checkpoint is not None:
             restore_optimizer(run.checkpoint, self._optimizer)
             self._saved = run.checkpoint.path.with_suffix(".onnx")
+        self._require_same_run()
         self._began = time.perf_counter() - run.state.seconds
 
     def run_epochs(self) -> TrainingResult:
@@ -127,18 +168,22 @@ class _Training:
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         if self._progress is not None:
-            self._progress.epoch_started(epoch, self._epochs, self._samples.batch_count)
+            self._progress.epoch_started(epoch, self._epochs, self._samples.step_count)
         batches = self._samples.batches(run.model, self._loss, epoch=epoch, seed=state.seed, shuffle=True)
         train_loss = train_epoch(
             self._engine,
+            self._loss,
             self._optimizer,
             batches,
             first_step=state.step,
             on_batch=lambda batch: self._batch_done(epoch, batch),
+            processes=run.processes,
+            accumulated=run.options.accumulate,
+            diagnose=self._diagnose if run.options.detect_anomaly else None,
         )
         run.log.rule()
         evaluation = _evaluate(run, epoch, self._engine.predict)
-        step = state.step + self._samples.batch_count
+        step = state.step + self._samples.step_count
         self._state = replace(state, epoch=epoch, step=step, seconds=self._seconds())
         if self._files is not None:
             self._files.evaluated(epoch, self._state.seconds, evaluation)
@@ -148,31 +193,71 @@ class _Training:
         self._save_if_due()
         return EpochResult(epoch, self._state.seconds, train_loss, evaluation.loss, evaluation.accuracy)
 
+    def _diagnose(self, batches: Sequence[Batch], number: int) -> str:
+        run = self._run
+        tracer = create_tracer(self._engine, self._graph, self._loss, seed=run.state.seed, processes=run.processes.size)
+        return first_anomaly(tracer, self._engine, self._loss, batches, run.processes, number=number)
+
     def _batch_done(self, epoch: int, batch: TrainedBatch) -> None:
-        self._run.log.trained(epoch, self._epochs, self._samples.batch_count, batch)
+        self._run.log.trained(epoch, self._epochs, self._samples.step_count, batch)
         if self._files is not None:
             self._files.trained(epoch, self._seconds(), batch)
         if self._progress is not None:
             self._progress.batch_done(batch.index + 1, batch.loss)
 
     def _save_if_due(self) -> None:
-        checkpoints, epoch = self._run.settings.checkpoints, self._state.epoch
-        if checkpoints.save is not None and (epoch % checkpoints.interval == 0 or epoch == self._epochs):
-            self._saved = save_checkpoint(
+        run, checkpoints, epoch = self._run, self._run.settings.checkpoints, self._state.epoch
+        if checkpoints.save is None or (epoch % checkpoints.interval and epoch != self._epochs):
+            return
+        run.processes.require_same(weight_sums(self._engine), when=f"After epoch {epoch}")
+        if _shards_optimizer(run):
+            from onnxgrid.training.sharded_optimizer import ShardedOptimizer
+
+            assert isinstance(self._optimizer, ShardedOptimizer)
+            self._optimizer.gather()
+        if run.processes.leads:
+            save_checkpoint(
                 checkpoints.save,
                 self._state,
-                self._run.model,
+                run.model,
                 self._engine,
                 self._optimizer,
-                settings=run_settings(self._run.settings),
+                settings=run_settings(run.settings, run.options.accumulate),
                 first_of_run=self._saved is None,
             )
+        self._saved = checkpoint_path(checkpoints.save, epoch)
+
+    def _require_same_run(self) -> None:
+        """Nothing, if all processes are about to do the same."""
+        run, state = self._run, self._run.state
+        facts = {
+            "the epoch to go on from": state.epoch,
+            "the engine": f"{state.engine} {state.options}",
+            "the number of epochs": self._epochs,
+            "the run's settings": run_settings(run.settings, run.options.accumulate),
+            "the number of training samples": len(self._samples.dataset),
+            "the number of test samples": None if run.test is None else len(run.test.dataset),
+            **weight_sums(self._engine),
+        }
+        run.processes.require_same(facts, when="At the start")
 
     def _rate_after(self, finished_epochs: int) -> float:
         return learning_rate(self._settings.learning_rate, self._settings.lr_scheduler, finished_epochs)
 
     def _seconds(self) -> float:
         return time.perf_counter() - self._began
+
+
+def _optimizer(run: Run, settings: OptimizerConfig, engine: Engine) -> torch.optim.Optimizer:
+    if not _shards_optimizer(run):
+        return create_optimizer(settings, engine.parameters, engine.gradients)
+    from onnxgrid.training.sharded_optimizer import ShardedOptimizer  # a second's worth of imports
+
+    return ShardedOptimizer(settings, engine.parameters, engine.gradients, run.processes)
+
+
+def _shards_optimizer(run: Run) -> bool:
+    return run.options.shard_optimizer and run.processes.size > 1
 
 
 def _evaluate_only(run: Run, files: ResultFiles | None) -> TrainingResult:
@@ -196,7 +281,8 @@ def _evaluate(run: Run, epoch: int, predict: Predict) -> Evaluation:
         loss,
         None if loss is None else metric_of(loss),
         samples.batches(run.model, loss, epoch=epoch, seed=0, shuffle=False),
-        on_batch=lambda batch: run.log.evaluated(epoch, epochs, samples.batch_count, batch),
+        on_batch=lambda batch: run.log.evaluated(epoch, epochs, samples.step_count, batch),
+        processes=run.processes,
     )
     run.log.rule()
     return evaluation

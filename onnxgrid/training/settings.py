@@ -13,10 +13,13 @@ WITHOUT_EFFECT = ("preload", "test_batch_size", "test_input_path", "test_target_
 """Keys of `data` that training does not depend on."""
 
 
-def run_settings(settings: RunConfig) -> dict[str, Any]:
-    """{key: value} of data, optimizer and loss, the keys with dots as in error messages, the values as in JSON."""
+def run_settings(settings: RunConfig, accumulate: int) -> dict[str, Any]:
+    """{key: value} of data, optimizer and loss, the keys with dots as in error messages, the values as in JSON; and of
+    --accumulate, if several batches make a step.
+    """
     sections = {"data": settings.data, "optimizer": settings.optimizer, "loss": settings.loss}
-    return {key: value for name, section in sections.items() for key, value in _flat(section, name)}
+    values = {key: value for name, section in sections.items() for key, value in _flat(section, name)}
+    return values if accumulate == 1 else {**values, "--accumulate": accumulate}
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, str]:

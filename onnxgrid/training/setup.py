@@ -4,27 +4,31 @@ anything is trained.
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import onnx_ir as ir
 
 import onnxgrid
 from onnxgrid.config import CheckpointsConfig, InputPath, RunConfig
-from onnxgrid.data import Batch, Dataset, Split, TargetKind, batch_count, batches, open_dataset
+from onnxgrid.data import Batch, Dataset, Share, Split, TargetKind, batch_count, batches, open_dataset
 from onnxgrid.engines import KernelOptions, default_engine
 from onnxgrid.engines.devices import choose_device, device_name
 from onnxgrid.engines.options import EngineRequest
 from onnxgrid.errors import ConfigError
 from onnxgrid.inspection import summarize_model
 from onnxgrid.losses import Loss, loss_for
-from onnxgrid.training.checkpoints import Checkpoint, RunState, newest_checkpoint, restore_weights
+from onnxgrid.processes import Launch, Processes
+from onnxgrid.training.checkpoints import Checkpoint, RunState, forget_checkpoints, newest_checkpoint, restore_weights
 from onnxgrid.training.fit import require_fit, warn_of_ending, with_targets_checked
 from onnxgrid.training.log import RunLog
 from onnxgrid.training.network import load_weights, open_network
+from onnxgrid.training.options import RunOptions
 from onnxgrid.training.settings import differences, run_settings
 
-__all__ = ["Run", "SampleSet", "open_run"]
+__all__ = ["Run", "SampleSet", "open_run", "restarts_of"]
 
 logger = logging.getLogger(__name__)
 
@@ -34,21 +38,24 @@ RATE_KEYS = ("optimizer.learning_rate", "optimizer.lr_scheduler")
 
 @dataclass(frozen=True)
 class SampleSet:
-    """A data set that fits the network, and how it is cut into batches."""
+    """A data set that fits the network, and how it is cut into batches and steps."""
 
     dataset: Dataset
     path: InputPath
     batch_size: int
+    share: Share
     pinned: bool
     """Whether its batches are copied to a GPU."""
 
     @property
-    def batch_count(self) -> int:
-        return batch_count(len(self.dataset), self.batch_size)
+    def step_count(self) -> int:
+        return batch_count(len(self.dataset), self.batch_size * self.share.accumulated)
 
     def batches(self, model: ir.Model, loss: Loss | None, *, epoch: int, seed: int, shuffle: bool) -> Iterator[Batch]:
-        """One pass over the samples; targets are checked against the loss and the network's output."""
-        stream = batches(self.dataset, self.batch_size, epoch=epoch, seed=seed, shuffle=shuffle, pinned=self.pinned)
+        """One pass over this process's samples; targets are checked against the loss and the network's output."""
+        stream = batches(
+            self.dataset, self.batch_size, epoch=epoch, seed=seed, shuffle=shuffle, share=self.share, pinned=self.pinned
+        )
         return stream if loss is None else with_targets_checked(stream, self.dataset, model, loss, self.path.given)
 
 
@@ -57,6 +64,8 @@ class Run:
     """What a configuration names, opened."""
 
     settings: RunConfig
+    options: RunOptions
+    processes: Processes
     log: RunLog
     model: ir.Model
     place: str
@@ -70,21 +79,20 @@ class Run:
     kernels: KernelOptions
 
 
-def open_run(
-    settings: RunConfig, request: EngineRequest, seed: int | None, *, resume: bool, strict: bool, log: RunLog
-) -> Run:
-    """The run of a configuration; arguments as of `onnxgrid.train`.
+def open_run(settings: RunConfig, options: RunOptions, processes: Processes, log: RunLog) -> Run:
+    """The run of a configuration, in one of its processes.
 
     Raises:
         UserError: if anything cannot be used.
     """
-    _require_folder(settings.checkpoints)
-    checkpoint = _to_resume(settings.checkpoints) if resume else None
-    state = (
-        _first_state(settings, request, seed)
-        if checkpoint is None
-        else _resumed_state(checkpoint, settings, request, seed)
-    )
+    if processes.leads:
+        _require_folder(settings.checkpoints)
+    seed, resume = options.seed, options.resume or bool(options.restarts)
+    folder = _folder_to_resume(settings.checkpoints, options)
+    checkpoint = newest_checkpoint(folder) if resume and folder is not None else None
+    if processes.leads and not resume and options.restarts is not None and folder is not None:
+        forget_checkpoints(folder)
+    state = _first_state(settings, options) if checkpoint is None else _resumed_state(checkpoint, settings, options)
     log.start(onnxgrid.__version__, device_name(state.device))
     network = open_network(settings.layers, seed=0 if seed is None else seed)
     model = network.model
@@ -95,20 +103,23 @@ def open_run(
         log.write(f"Resuming after epoch {state.epoch} from file: {checkpoint.path}")
         model = restore_weights(checkpoint, model)
     elif settings.checkpoints.load is not None:
-        model = load_weights(model, settings.checkpoints.load, strict=strict, write=log.write)
+        model = load_weights(model, settings.checkpoints.load, strict=options.strict, write=log.write)
     if settings.optimizer is not None and settings.data.input_path is not None:
         log.optimizer(settings.optimizer)
     if settings.loss is not None:
         log.loss(settings.loss)
     loss = None if settings.loss is None else loss_for(settings.loss)
-    training, test = _open_data(settings, loss, log, pinned=state.device != "cpu")
+    share = Share(processes.rank, processes.size, options.accumulate)
+    training, test = _open_data(settings, loss, log, share, pinned=state.device != "cpu")
     for sample_set in (training, test):
         if sample_set is not None:
             require_fit(model, network.place, sample_set.dataset, sample_set.path.given, loss)
     if loss is not None:
         warn_of_ending(model, loss)
-    kernels = _kernels(checkpoint, request, state)
-    return Run(settings, log, model, network.place, loss, training, test, checkpoint, state, kernels)
+    kernels = _kernels(checkpoint, options.request, state)
+    return Run(
+        settings, options, processes, log, model, network.place, loss, training, test, checkpoint, state, kernels
+    )
 
 
 def _require_folder(checkpoints: CheckpointsConfig) -> None:
@@ -124,17 +135,35 @@ def _require_folder(checkpoints: CheckpointsConfig) -> None:
         )
 
 
-def _to_resume(checkpoints: CheckpointsConfig) -> Checkpoint | None:
-    if checkpoints.save is None:
+def restarts_of(launch: Launch | None) -> int:
+    """How often torchrun has started this process anew.
+
+    Raises:
+        ConfigError: if it was not torchrun that started it.
+    """
+    if launch is None or launch.restarts is None:
         raise ConfigError(
-            "is missing, and --resume needs the folder that holds the checkpoints",
+            "needs torchrun, which starts the processes again when one has failed",
+            place="--elastic",
+            fix="Run: torchrun --nproc-per-node N --max-restarts R -m onnxgrid train CONFIG --elastic",
+        )
+    return launch.restarts
+
+
+def _folder_to_resume(checkpoints: CheckpointsConfig, options: RunOptions) -> Path | None:
+    """The folder of checkpoints, which some options need."""
+    needing = "--resume" if options.resume else "--elastic" if options.restarts is not None else None
+    if checkpoints.save is None and needing is not None:
+        raise ConfigError(
+            f"is missing, and {needing} needs the folder that holds the checkpoints",
             place="checkpoints.save",
             fix="Set checkpoints.save to that folder.",
         )
-    return newest_checkpoint(checkpoints.save)
+    return checkpoints.save
 
 
-def _first_state(settings: RunConfig, request: EngineRequest, seed: int | None) -> RunState:
+def _first_state(settings: RunConfig, options: RunOptions) -> RunState:
+    request, seed = options.request, options.seed
     engine = request.engine or default_engine()
     return RunState(
         epoch=0,
@@ -148,9 +177,9 @@ def _first_state(settings: RunConfig, request: EngineRequest, seed: int | None) 
     )
 
 
-def _resumed_state(checkpoint: Checkpoint, settings: RunConfig, request: EngineRequest, seed: int | None) -> RunState:
-    state = checkpoint.state
-    _compare_settings(checkpoint, settings)
+def _resumed_state(checkpoint: Checkpoint, settings: RunConfig, options: RunOptions) -> RunState:
+    state, request, seed = checkpoint.state, options.request, options.seed
+    _compare_settings(checkpoint, run_settings(settings, options.accumulate))
     if seed not in (None, state.seed):
         raise ConfigError(
             f"the run was begun with seed {state.seed}, not {seed}",
@@ -205,9 +234,9 @@ def _kernels(checkpoint: Checkpoint | None, request: EngineRequest, state: RunSt
     return KernelOptions(decided=checkpoint.kernels)
 
 
-def _compare_settings(checkpoint: Checkpoint, settings: RunConfig) -> None:
+def _compare_settings(checkpoint: Checkpoint, settings: Mapping[str, Any]) -> None:
     """Refuse another optimizer, whose state would not fit; warn of what else makes the run another one."""
-    different = differences(checkpoint.settings, run_settings(settings))
+    different = differences(checkpoint.settings, settings)
     fixed = {
         key: text for key, text in different.items() if key.startswith("optimizer.") and not key.startswith(RATE_KEYS)
     }
@@ -226,16 +255,18 @@ def _listed(different: dict[str, str]) -> str:
 
 
 def _open_data(
-    settings: RunConfig, loss: Loss | None, log: RunLog, *, pinned: bool
+    settings: RunConfig, loss: Loss | None, log: RunLog, share: Share, *, pinned: bool
 ) -> tuple[SampleSet | None, SampleSet | None]:
+    """The training and the test data; batches are accumulated in training only."""
     data, kind = settings.data, TargetKind.VALUES if loss is None else loss.target_kind
     training = test = classes = None
     dataset = open_dataset(data, Split.TRAINING, target_kind=kind, classes=None, log=log.write)
     if dataset is not None and data.input_path is not None:
-        training, classes = SampleSet(dataset, data.input_path, data.batch_size, pinned), dataset.classes
+        training, classes = SampleSet(dataset, data.input_path, data.batch_size, share, pinned), dataset.classes
     dataset = open_dataset(data, Split.TEST, target_kind=kind, classes=classes, log=log.write)
     if dataset is not None and data.test_input_path is not None:
-        test = SampleSet(dataset, data.test_input_path, data.test_batch_size, pinned)
+        test = SampleSet(dataset, data.test_input_path, data.test_batch_size, replace(share, accumulated=1), pinned)
     sets = (("Training dataset", training), ("Test dataset", test))
-    log.datasets(data.input_type.value, [(heading, s.dataset, s.batch_size) for heading, s in sets if s is not None])
+    opened = [(heading, s.dataset, s.batch_size, s.share) for heading, s in sets if s is not None]
+    log.datasets(data.input_type.value, opened)
     return training, test

@@ -10,6 +10,6 @@ apply_gradient_rules    rules.py: gradients that ONNX Runtime lacks
 Then, when the shapes of a batch are known, choose_kernels (onnxgrid.engines.kernel_choice) and a session.
 """
 
-from onnxgrid.engines.gradients.build import LOSS, TARGET, TrainingGraph, build_training_graph
+from onnxgrid.engines.gradients.build import LOSS, SHARE, TARGET, TrainingGraph, build_training_graph
 
-__all__ = ["LOSS", "TARGET", "TrainingGraph", "build_training_graph"]
+__all__ = ["LOSS", "SHARE", "TARGET", "TrainingGraph", "build_training_graph"]

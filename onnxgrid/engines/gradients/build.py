@@ -14,7 +14,7 @@ from onnxgrid.engines.gradients.placeholders import (
     lacks_inputs,
     register_placeholders,
     register_torch_nodes,
-    stop_gradients_at_masks,
+    stop_gradients_at_kernels,
 )
 from onnxgrid.engines.gradients.rules import apply_gradient_rules
 from onnxgrid.engines.gradients.torch_nodes import run_in_torch
@@ -24,10 +24,13 @@ from onnxgrid.engines.training_mode import enter_training_mode
 from onnxgrid.errors import ConfigError
 from onnxgrid.losses import Loss, OpWriter
 
-__all__ = ["LOSS", "TARGET", "TrainingGraph", "build_training_graph"]
+__all__ = ["LOSS", "SHARE", "TARGET", "TrainingGraph", "build_training_graph"]
 
 LOSS, TARGET = "onnxgrid/loss", "onnxgrid/target"
 """Names of the training graph's loss output and target input."""
+
+SHARE = "onnxgrid/share"
+"""Graph input, float32 (): what the loss is multiplied by, where a batch is a part of a step."""
 
 ERRORS_ONLY = 3
 """ONNX Runtime's severity level; below it the builder writes a line for each of its transformers."""
@@ -37,8 +40,8 @@ ERRORS_ONLY = 3
 class TrainingGraph:
     """Forward, loss and backward of a network as one ONNX model.
 
-    Inputs: the network's input, `TARGET`, every parameter and statistic by name, and `SEED_AND_STEP` if anything is
-    random. Outputs: `LOSS`, the network's output, updated statistics, and the gradients.
+    Inputs: the network's input, `TARGET`, `SHARE`, every parameter and statistic by name, and `SEED_AND_STEP` if
+    anything depends on it. Outputs: `LOSS`, the network's output, updated statistics, and the gradients.
     """
 
     model: ir.Model
@@ -48,15 +51,18 @@ class TrainingGraph:
     """{parameter: the output that holds its gradient}."""
 
 
-def build_training_graph(graph: TrainableGraph, loss: Loss) -> TrainingGraph:
+def build_training_graph(graph: TrainableGraph, loss: Loss, *, synchronized: bool = False) -> TrainingGraph:
     """The training graph of a network under a loss; every parameter of the graph gets a gradient.
+
+    Args:
+        synchronized: whether batch statistics are those of all processes' batches together.
 
     Raises:
         ConfigError: naming every node whose op or attribute we do not know, or with what ONNX Runtime's builder says.
     """
     require_known_ops(graph.model.graph, graph.place)
     model = graph.model.clone()
-    enter_training_mode(model, graph.statistics)
+    enter_training_mode(model, graph.statistics, synchronized=synchronized)
     run_in_torch(model, lacks_inputs)
     make_padding_explicit(model)
     attach_loss(model, loss)
@@ -74,7 +80,7 @@ def build_training_graph(graph: TrainableGraph, loss: Loss) -> TrainingGraph:
 
 
 def attach_loss(model: ir.Model, loss: Loss) -> None:
-    """Append the loss to the graph: a new input `TARGET`, and `LOSS` as the first output."""
+    """Append the loss to the graph: new inputs `TARGET` and `SHARE`, and `LOSS` as the first output."""
     network_output = model.graph.outputs[0]
     target = ir.Value(name=TARGET, type=ir.TensorType(ir.DataType.FLOAT), shape=network_output.shape)
     if loss.target_kind is TargetKind.CLASS_INDICES:
@@ -83,7 +89,10 @@ def attach_loss(model: ir.Model, loss: Loss) -> None:
         target.type, target.shape = ir.TensorType(ir.DataType.INT64), ir.Shape([sizes[0], *sizes[2:]])
     model.graph.inputs.append(target)
     trained, read = loss.attached_to(network_output)
-    value = trained.in_onnx(OpWriter(model.graph, "onnxgrid/loss"), read, target)
+    share = ir.Value(name=SHARE, type=ir.TensorType(ir.DataType.FLOAT), shape=ir.Shape([]))
+    model.graph.inputs.append(share)
+    write = OpWriter(model.graph, "onnxgrid/loss")
+    value = write.op("Mul", trained.in_onnx(write, read, target), share)
     value.name, value.type, value.shape = LOSS, ir.TensorType(ir.DataType.FLOAT), ir.Shape([])
     model.graph.outputs.insert(0, value)
 
@@ -92,7 +101,7 @@ def build_gradients(model: ir.Model, parameters: set[str]) -> ir.Model:
     """The graph with its backward part: each parameter `p`, a graph input, gains an output `p_grad`."""
     register_placeholders()
     register_torch_nodes(model)
-    stop_gradients_at_masks(model)
+    stop_gradients_at_kernels(model)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = ERRORS_ONLY
     serialized = ir.to_proto(model).SerializeToString()

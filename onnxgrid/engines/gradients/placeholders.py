@@ -5,15 +5,16 @@ afterwards.
 """
 
 import functools
+import json
 from collections.abc import Sequence
 
 import onnx_ir as ir
 from onnxruntime.capi import _pybind_state
 
 from onnxgrid.engines.gradients.torch_nodes import aten_key, is_torch_node, torch_node_floats
-from onnxgrid.engines.training_mode import ATEN_DOMAIN
+from onnxgrid.engines.training_mode import ATEN_DOMAIN, SYNCHRONIZED_NORM
 
-__all__ = ["PLACEHOLDERS", "lacks_inputs", "register_placeholders", "register_torch_nodes", "stop_gradients_at_masks"]
+__all__ = ["PLACEHOLDERS", "lacks_inputs", "register_placeholders", "register_torch_nodes", "stop_gradients_at_kernels"]
 
 PLACEHOLDERS = {
     "AveragePool": (0,),
@@ -91,23 +92,35 @@ def register_torch_nodes(model: ir.Model) -> None:
 
 
 def _register_placeholder(key: str, outputs: Sequence[int], inputs: Sequence[int]) -> None:
+    read = [*(f"GO({i})" for i in outputs), *(f"I({i})" for i in inputs)]
+    _register_gradient(key, "placeholder", read, [f"GI({i})" for i in inputs])
+
+
+def _register_gradient(key: str, operator: str, inputs: list[str], outputs: list[str]) -> None:
     node = _pybind_state.GradientNodeDefinition()
-    node.op_type, node.domain = "ATen", ATEN_DOMAIN
-    node.inputs = [*(f"GO({i})" for i in outputs), *(f"I({i})" for i in inputs)]
-    node.outputs = [f"GI({i})" for i in inputs]
-    operator = _pybind_state.GradientNodeAttributeDefinition()
-    operator.name, operator.value_json, operator.dtype, operator.is_tensor = (
+    node.op_type, node.domain, node.inputs, node.outputs = "ATen", ATEN_DOMAIN, inputs, outputs
+    attribute = _pybind_state.GradientNodeAttributeDefinition()
+    attribute.name, attribute.value_json, attribute.dtype, attribute.is_tensor = (
         "operator",
-        '"placeholder"',
+        json.dumps(operator),
         "string",
         False,
     )
-    node.attributes = [operator]
+    node.attributes = [attribute]
     _pybind_state.register_gradient_definition(key, [node])
 
 
-def stop_gradients_at_masks(model: ir.Model) -> None:
-    """Tell ONNX Runtime's builder that the forward graph's dropout masks pass no gradient on."""
+def stop_gradients_at_kernels(model: ir.Model) -> None:
+    """Tell ONNX Runtime's builder that the forward graph's dropout masks pass no gradient on, and which inputs of
+    synchronized normalizations have one.
+    """
     for node in model.graph:
-        if node.domain == ATEN_DOMAIN and not is_torch_node(node):
-            _pybind_state.register_custom_stop_gradient_edges(aten_key(node), set(range(len(node.inputs))))
+        if node.domain != ATEN_DOMAIN or is_torch_node(node):
+            continue
+        differentiable: set[int] = set()
+        if node.attributes.get_string("operator") == SYNCHRONIZED_NORM:
+            differentiable = {0, 1, 2}
+            read, given = ["GO(0)", "I(0)", "I(1)", "O(3)", "O(4)", "I(5)"], ["GI(0)", "GI(1)", "GI(2)"]
+            _register_gradient(aten_key(node), f"{SYNCHRONIZED_NORM}_backward", read, given)
+        stopped = set(range(len(node.inputs))) - differentiable
+        _pybind_state.register_custom_stop_gradient_edges(aten_key(node), stopped)

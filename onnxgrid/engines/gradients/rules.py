@@ -52,6 +52,14 @@ def convolution(forward: ir.Node, gradient: ir.Node) -> ir.Node | None:
     return _vjp(forward, gradient.inputs[:1], wanted, outputs, gradient.name)
 
 
+@gradient_rule("synchronized_norm_backward")
+def synchronized_normalization(forward: ir.Node, gradient: ir.Node) -> ir.Node:
+    """All three gradients, also where the builder wants fewer."""
+    for number, output in enumerate(gradient.outputs):
+        output.name = output.name or f"{gradient.name}/unused_{number}"
+    return aten_node("synchronized_norm_backward", gradient.inputs, {}, gradient.outputs, gradient.name)
+
+
 @gradient_rule("placeholder")
 def torch_gradient(forward: ir.Node, gradient: ir.Node) -> ir.Node:
     """torch's autograd over the forward op's torch function."""

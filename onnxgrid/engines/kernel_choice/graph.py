@@ -7,7 +7,7 @@ import onnx
 import onnx_ir as ir
 
 from onnxgrid.engines.gradients.torch_nodes import is_torch_node, torch_arguments
-from onnxgrid.engines.training_mode import ATEN_DOMAIN
+from onnxgrid.engines.training_mode import ATEN_DOMAIN, SYNCHRONIZED_NORM
 
 __all__ = ["TrainingNodes", "concrete_shapes", "only_use"]
 
@@ -30,7 +30,7 @@ def concrete_shapes(forward: ir.Model, inputs: Mapping[str, Sequence[int]]) -> d
             output.shape = None
         if node.domain == ATEN_DOMAIN:
             stand_in = _standard(node)
-            for old, new in zip(node.outputs, stand_in.outputs, strict=True):
+            for old, new in zip(node.outputs, stand_in.outputs, strict=False):  # a normalization's has fewer
                 old.replace_all_uses_with(new, replace_graph_outputs=True)
                 new.name, new.type = old.name, old.type
             model.graph.insert_before(node, stand_in)
@@ -51,6 +51,8 @@ def concrete_shapes(forward: ir.Model, inputs: Mapping[str, Sequence[int]]) -> d
 
 def _standard(node: ir.Node) -> ir.Node:
     """A node of a standard op that gives values of the same shape."""
+    if node.attributes.get_string("operator") == SYNCHRONIZED_NORM:
+        return ir.node("BatchNormalization", node.inputs[:5], {"training_mode": 1}, name=node.name, num_outputs=3)
     if not is_torch_node(node):  # a dropout mask: what it is multiplied with has its shape, or a larger one
         return ir.node("Identity", [node.inputs[0]], name=node.name)
     arguments = torch_arguments(node)

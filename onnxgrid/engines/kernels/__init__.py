@@ -11,6 +11,7 @@ from onnxgrid.engines.kernels import (  # noqa: F401 (imported for what they reg
     layout,
     normalization,
     pooling,
+    synchronized_norm,
 )
 from onnxgrid.engines.kernels.random import dropout_mask
 from onnxgrid.engines.kernels.table import KERNELS

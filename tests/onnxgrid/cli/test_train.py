@@ -53,6 +53,10 @@ DEFAULTS = {
     "num_epochs": None,
     "resume": False,
     "strict": False,
+    "accumulate": 1,
+    "elastic": False,
+    "detect_anomaly": False,
+    "shard_optimizer": False,
     "overrides": (),
     "progress": None,
 }

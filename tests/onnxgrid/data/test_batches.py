@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from onnxgrid.data import Dataset, batch_count, batches
+from onnxgrid.data import Dataset, Share, batch_count, batches
 from onnxgrid.data.columns import FileColumn, StoredColumn
 
 
@@ -73,3 +73,23 @@ def test_a_pass_leaves_the_global_generator_alone(dataset):
 def test_targets_may_be_missing():
     dataset = Dataset(StoredColumn(torch.zeros(3, 1)), None, names=("a", "b", "c"), classes=None, kind="samples")
     assert [batch.targets for batch in batches(dataset, 2, epoch=1, seed=0, shuffle=True)] == [None, None]
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3, 4, 5])
+def test_processes_share_every_batch_without_leaving_out_or_doubling_a_sample(dataset, processes):
+    def of(rank):
+        share = Share(rank, processes, accumulated=2)
+        return list(batches(dataset, 4, epoch=1, seed=7, shuffle=True, share=share))
+
+    whole = [batch.indices.tolist() for batch in batches(dataset, 8, epoch=1, seed=7, shuffle=True)]
+    steps = [[] for _ in whole]
+    for parts in zip(*map(of, range(processes)), strict=True):
+        for part in parts:
+            step = 0 if part.rows.total == 8 else 1
+            assert part.rows.total == len(whole[step])
+            assert len(part.inputs) == max(1, part.rows.count)
+            indices = part.indices[: part.rows.count].tolist()
+            steps[step] += zip(range(part.rows.first, part.rows.first + part.rows.count), indices, strict=True)
+    assert steps == [list(enumerate(indices)) for indices in whole]
+    sizes = [part.rows.count for rank in range(processes) for part in of(rank)]
+    assert max(sizes) == -(-4 // processes)

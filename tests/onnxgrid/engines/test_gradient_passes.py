@@ -249,7 +249,9 @@ def test_a_mask_is_the_same_along_the_axes_that_the_metadata_names() -> None:
     mask, _ = model.graph
     assert json.loads(mask.attributes["overload_name"].as_string()) == {"rate": 0.5, "name": "y", "shared_axes": [2]}
     assert mask.outputs[0].shape == ["N", 2, 1]
-    (drawn,) = dropout_mask(torch.ones(50, 2, 4), torch.tensor([0, 0]), rate=0.5, name="y", shared_axes=[2])
+    (drawn,) = dropout_mask(
+        torch.ones(50, 2, 4), torch.tensor([0, 0, 0, 50, 50, 1]), rate=0.5, name="y", shared_axes=[2]
+    )
     assert drawn.shape == (50, 2, 1)
     assert set(drawn.flatten().tolist()) == {0.0, 2.0}
 

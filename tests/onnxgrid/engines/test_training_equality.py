@@ -197,7 +197,8 @@ def test_dropout_masks_depend_on_seed_step_and_layer_only() -> None:
     from onnxgrid.engines.kernels import KERNELS
 
     def mask(seed: int, step: int, name: str) -> torch.Tensor:
-        (made,) = KERNELS["dropout_mask"](torch.ones(50, 40), torch.tensor([seed, step]), rate=0.25, name=name)
+        position = torch.tensor([seed, step, 0, 50, 50, 1])
+        (made,) = KERNELS["dropout_mask"](torch.ones(50, 40), position, rate=0.25, name=name)
         return made
 
     assert torch.equal(mask(1, 2, "drop"), mask(1, 2, "drop"))
@@ -273,3 +274,14 @@ def test_two_hundred_steps_go_the_same_way_on_both_engines(layers: list[dict[str
             optimizer.step()
     assert losses["ort"] == pytest.approx(losses["torch"], rel=1e-3)
     assert sum(losses["ort"][-20:]) < sum(losses["ort"][:20])
+
+
+@pytest.mark.parametrize("each", [1, 3], ids=["a row a sample", "three rows a sample"])
+def test_dropout_masks_of_parts_are_parts_of_the_whole_ones(each: int) -> None:
+    from onnxgrid.engines.kernels import dropout_mask
+
+    def mask(first: int, rows: int) -> torch.Tensor:
+        position = torch.tensor([1, 2, first, rows, 7, 1])
+        return dropout_mask(torch.ones(rows * each, 5), position, rate=0.5, name="drop")[0]
+
+    assert torch.equal(torch.cat([mask(0, 2), mask(2, 4), mask(6, 1)]), mask(0, 7))

@@ -8,6 +8,7 @@ import torch
 from onnxgrid.config.loss import BCELossConfig, MSELossConfig, NLLLossConfig
 from onnxgrid.config.optimizer import AdamConfig, SGDConfig
 from onnxgrid.config.schedule import ExponentialConfig, MultiStepConfig, StepConfig, WarmupConfig
+from onnxgrid.data.batches import Share
 from onnxgrid.data.columns import StoredColumn
 from onnxgrid.data.dataset import Dataset
 from onnxgrid.inspection import ModelSummary
@@ -160,7 +161,10 @@ def dataset(count: int, kind: str) -> Dataset:
 
 
 def test_the_data_sets(log: RunLog, lines: list[str]) -> None:
-    sets = [("Training dataset", dataset(50, "images"), 16), ("Test dataset", dataset(9, "images"), 64)]
+    sets = [
+        ("Training dataset", dataset(50, "images"), 16, Share()),
+        ("Test dataset", dataset(9, "images"), 64, Share()),
+    ]
     log.datasets("images", sets)
     assert lines == block(f"""
 ------------------ Dataset ------------------
@@ -183,12 +187,40 @@ Test dataset:
 
 
 def test_the_data_set_of_numpy_samples(log: RunLog, lines: list[str]) -> None:
-    log.datasets("numpy", [("Test dataset", dataset(3, "samples"), 2)])
+    log.datasets("numpy", [("Test dataset", dataset(3, "samples"), 2, Share())])
     assert lines[2:5] == [
         "   Type                     : numpy",
         "   Num samples (total)      : 3",
         "   Num samples (per process): 3",
     ]
+
+
+def test_what_several_processes_change(lines: list[str]) -> None:
+    log = RunLog(lines.append, processes=2)
+    log.start("1.2.3", "CPU")
+    log.datasets("images", [("Training dataset", dataset(5001, "images"), 41, Share(0, 2, accumulated=3))])
+    log.trained(3, 25, 125, TrainedBatch(14, 0.4702, 0.9655, 0.229, 0.751, 0.02))
+    assert lines == block(f"""
+onnxgrid 1.2.3
+2 processes
+----------------- Device(s) -----------------
+   CPU
+{RULE}
+-------------- Gradient reducer -------------
+   Type: oneshot
+{RULE}
+------------------ Dataset ------------------
+Training dataset:
+   Type                     : images
+   Num images  (total)      : 5001
+   Num images  (per process): 2501
+   Batch size  (requested)  : 41
+   Batch size  (per process): 21
+   Num batches (per process): 122
+   Batches per step         : 3
+{RULE}
+Train Epoch [  3/ 25] : Batch [   15/  125] (Loss = 0.4702; |g| = 0.9655) [Data: 22%; Compute: 75%; Grad/Comm: 2%]
+""")
 
 
 def test_progress(log: RunLog, lines: list[str]) -> None:

@@ -1,16 +1,17 @@
 """The loop, with an engine whose losses are given: what it adds up, when it stops, what it tells."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import pytest
 import torch
 
 from onnxgrid.data.batches import Batch
-from onnxgrid.engines.engine import FlatTensors, StepResult
+from onnxgrid.engines.engine import WHOLE, FlatTensors, Part, StepResult
 from onnxgrid.errors import WorkFailed
 from onnxgrid.losses import MeanSquaredError
 from onnxgrid.training.loop import EvaluatedBatch, Evaluation, TrainedBatch, evaluate, train_epoch
+from onnxgrid.training.metrics import Accuracy
 
 
 class ScriptedEngine:
@@ -23,9 +24,11 @@ class ScriptedEngine:
         self.gradients, self.statistics = self.parameters.empty_like(), FlatTensors({}, torch.device("cpu"))
         self._losses = iter(losses)
         self.steps: list[int] = []
+        self.parts: list[Part] = []
 
-    def step(self, inputs: torch.Tensor, targets: torch.Tensor, *, number: int) -> StepResult:
+    def step(self, inputs: torch.Tensor, targets: torch.Tensor, *, number: int, part: Part = WHOLE) -> StepResult:
         self.steps.append(number)
+        self.parts.append(part)
         self.gradients.views["w"].copy_(torch.tensor([3.0, 4.0]))
         return StepResult(torch.tensor(next(self._losses)), inputs)
 
@@ -43,7 +46,8 @@ def run(engine: ScriptedEngine, *sizes: int) -> tuple[float, list[TrainedBatch]]
     optimizer = torch.optim.SGD([torch.nn.Parameter(engine.parameters.flat)], lr=1.0)
     optimizer.param_groups[0]["params"][0].grad = engine.gradients.flat
     seen: list[TrainedBatch] = []
-    return train_epoch(engine, optimizer, batches_of(*sizes), first_step=7, on_batch=seen.append), seen
+    mean = train_epoch(engine, MeanSquaredError(), optimizer, batches_of(*sizes), first_step=7, on_batch=seen.append)
+    return mean, seen
 
 
 def test_the_mean_loss_weighs_batches_by_their_samples() -> None:
@@ -75,22 +79,30 @@ def test_a_loss_that_is_not_finite_stops_the_run_before_the_update(loss: float) 
         run(engine, 2, 2, 2)
     assert str(caught.value) == (
         f"The loss is {loss} in batch 2 (step 9 of the run).\n"
-        "  Lower optimizer.learning_rate, or look for NaN, unscaled or all ignored values in the data."
+        "  Lower optimizer.learning_rate, or look for NaN, unscaled or all ignored values in the data"
+        "; --detect-anomaly names the layer."
     )
     assert engine.parameters.views["w"].tolist() == [-3.0, -4.0]
+
+
+class RightWhereFour(Accuracy):
+    """Right are all of a batch of four samples, and none of others."""
+
+    def counts(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        return torch.tensor([len(outputs) * (len(outputs) == 4), len(outputs)], dtype=torch.float64)
 
 
 def evaluated(
     batches: Iterator[Batch],
     loss: MeanSquaredError | None,
-    metric: Callable[[torch.Tensor, torch.Tensor], float] | None,
+    metric: Accuracy | None,
 ) -> tuple[Evaluation, list[EvaluatedBatch]]:
     seen: list[EvaluatedBatch] = []
     return evaluate(lambda x: x + len(x), loss, metric, batches, on_batch=seen.append), seen
 
 
 def test_evaluation_means_weigh_by_samples_and_the_accuracy_runs_along() -> None:
-    evaluation, seen = evaluated(batches_of(4, 1), MeanSquaredError(), lambda y, t: float(len(y) == 4))
+    evaluation, seen = evaluated(batches_of(4, 1), MeanSquaredError(), RightWhereFour(0.5))
     assert evaluation == Evaluation(loss=pytest.approx((4 * 16 + 1 * 1) / 5), accuracy=pytest.approx(4 / 5))
     assert seen == [EvaluatedBatch(0, 16.0, 1.0), EvaluatedBatch(1, 1.0, pytest.approx(4 / 5))]
 

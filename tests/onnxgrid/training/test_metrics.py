@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from onnxgrid.losses import BinaryCrossEntropyWithLogits, MeanSquaredError
-from onnxgrid.training.metrics import accuracy, metric_of
+from onnxgrid.training.metrics import Accuracy, metric_of
 
 CLASS_MAP = torch.tensor([[[0, 0, 1], [1, 1, 1]]])
 """(N, H, W)"""
@@ -35,7 +35,18 @@ CASES: dict[str, tuple[torch.Tensor, torch.Tensor, float]] = {
 
 @pytest.mark.parametrize(("outputs", "targets", "expected"), CASES.values(), ids=CASES)
 def test_accuracy(outputs: torch.Tensor, targets: torch.Tensor, expected: float) -> None:
-    assert accuracy(outputs, targets, threshold=0.5) == pytest.approx(expected)
+    assert Accuracy(threshold=0.5)(outputs, targets) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("outputs", "targets", "expected"), CASES.values(), ids=CASES)
+def test_the_accuracy_of_a_batch_follows_from_its_parts(
+    outputs: torch.Tensor, targets: torch.Tensor, expected: float
+) -> None:
+    metric = Accuracy(threshold=0.5)
+    twice, halves = torch.cat([outputs, outputs]), (outputs, outputs)
+    parts = sum(metric.counts(part, targets) for part in halves)
+    assert isinstance(parts, torch.Tensor)
+    assert metric.score(parts) == metric(twice, torch.cat([targets, targets])) == pytest.approx(expected)
 
 
 def test_a_logit_is_positive_from_zero_on() -> None:

@@ -656,3 +656,21 @@ def test_a_file_where_the_checkpoints_should_go_is_found_before_training() -> No
 
 def test_resuming_without_a_checkpoint_says_so() -> None:
     assert "No checkpoint in folder: ck; starting from the beginning" in log_of(num_epochs=1, options={"resume": True})
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_accumulated_batches_are_one_larger_batch(engine: str) -> None:
+    layers = [each for each in network() if each["class_name"] != "BatchNormalization"]
+    Path("net.json").write_text(json.dumps(layers))
+    larger = run(engine, data={**data(), "batch_size": 9}, num_epochs=2)
+    parts = run(engine, options={"accumulate": 3}, data={**data(), "batch_size": 3}, num_epochs=2)
+    for ours, theirs in zip(losses(parts), losses(larger), strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-5)
+
+
+def test_a_run_that_is_resumed_with_other_accumulation_warns(caplog: pytest.LogCaptureFixture) -> None:
+    run(num_epochs=1, options={"accumulate": 2})
+    run(num_epochs=2, options={"accumulate": 3, "resume": True})
+    assert [record.getMessage() for record in caplog.records] == [
+        "the run goes on with other settings than it was begun with: --accumulate was 2, is 3"
+    ]
