@@ -6,7 +6,6 @@ Needs no training stack. The functions are loaded when first used, as onnx and o
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from converters.deferred_imports import defer_sympy
 from converters.errors import ConversionError, JsonError, UserError, WeightFileError
 
 if TYPE_CHECKING:
@@ -26,8 +25,6 @@ __all__ = [
     "save_model",
     "to_keras_json",
 ]
-
-defer_sympy()
 
 _HOMES = {
     "build_model": "converters.build",

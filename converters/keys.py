@@ -233,7 +233,9 @@ class Keys:
     def kept(self) -> JsonObject:
         """The config as far as it was read, with the penalties that are not null."""
         penalties = {key for key, value in self._config.items() if key.endswith(PENALTIES) and value is not None}
-        return self._config.only(*self._read, *penalties)
+        kept = self._config.only(*self._read, *penalties)
+        kept.update({key: _unwrapped(value) for key, value in kept.items()})
+        return kept
 
     def names(self) -> list[str]:
         """The keys that are there."""

@@ -116,6 +116,7 @@ def _digest(model: ir.Model) -> str:
 def _parts(model: ir.Model) -> Iterator[bytes]:
     """All of a graph that says what it computes, but for the values of parameters and statistics."""
     graph, roles = model.graph, initializer_roles(model)
+    yield repr((sorted(model.opset_imports.items()), sorted(map(str, model.functions)))).encode()
     for value in (*graph.inputs, *graph.outputs):
         sizes = () if value.shape is None else value.shape
         yield repr((value.name, [size if isinstance(size, int) else None for size in sizes])).encode()

@@ -8,8 +8,6 @@ imported when the function is first asked for.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-import converters  # noqa: F401 - comes before onnx_ir, whose import it makes shorter
-
 # Bound here and not on demand: the import system binds the package `onnxgrid.transplant` to the same name when it is
 # first imported, and the function must win whatever a program imports first. That package costs nothing to import.
 from onnxgrid.transplant import transplant

@@ -1,6 +1,6 @@
 """`onnxgrid.convert` and `onnxgrid.to_keras`: a network with its weights to a model, and back.
 
-`converters` does each step; here they are put together, and the files are written when all steps have succeeded.
+`converters` does each step; here they are put together. No file is written before all that is asked for is computed.
 """
 
 from collections.abc import Mapping

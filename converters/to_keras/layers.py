@@ -101,7 +101,7 @@ def _padding_before(source: Source) -> KerasLayer | None:
     """The layer that pads for a convolution whose padding is numbers of cells, which Keras does not know."""
     if source.class_name in BORDERS:
         return None
-    rank = int(source.class_name.partition("D")[0][-1])
+    rank = int(source.class_name.removesuffix("Transpose")[-2])
     config = {"padding": _pairs("padding", rank, source)}
     config["data_format"] = str(source.config.get("data_format", "channels_last")).lower()
     return KerasLayer(f"ZeroPadding{rank}D", config)

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import click
 
 from onnxgrid import __version__
+from onnxgrid.cli.deferred_imports import defer_sympy
 from onnxgrid.errors import EndedElsewhere, UserError, WorkFailed
 
 __all__ = ["COMMANDS", "Cli", "cli", "main"]
@@ -137,4 +138,5 @@ def cli(debug: bool) -> None:
 
 def main() -> None:
     """Run the command line and exit."""
+    defer_sympy()
     cli(prog_name=cli.name)

@@ -172,7 +172,12 @@ def remove_the_digest(model: ir.Model) -> None:
     del model.metadata_props[RECORD_DIGEST_KEY]
 
 
+def change_the_opset(model: ir.Model) -> None:
+    model.graph.opset_imports[""] = 20
+
+
 CHANGES = [
+    change_the_opset,
     change_an_attribute,
     change_a_constant,
     change_what_is_never_trained,

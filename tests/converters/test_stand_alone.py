@@ -23,22 +23,6 @@ def test_importing_converters_loads_no_onnx() -> None:
     subprocess.run([sys.executable, "-c", seen], check=True)
 
 
-@pytest.mark.parametrize("first", ["converters.build", "onnxgrid.inspection", "onnxgrid.transplant.files"])
-def test_sympy_is_loaded_when_it_is_first_used(first: str) -> None:
-    """onnx_ir imports it, and needs it for sizes such as N + 1, which no converted graph has."""
-    program = f"""
-import sys
-import {first}
-assert "sympy" in sys.modules
-assert "sympy.core" not in sys.modules
-import onnx_ir, sympy
-assert str(onnx_ir.SymbolicDim("N") + 1) == "N + 1"
-from sympy import Symbol
-assert onnx_ir.SymbolicDim(Symbol("N") + 1).value == "N + 1"
-"""
-    subprocess.run([sys.executable, "-c", program], check=True)
-
-
 def test_the_public_names_are_there() -> None:
     for name in converters.__all__:
         assert getattr(converters, name)

@@ -64,7 +64,7 @@ def causal(layer: Callable[..., Any]) -> dict[str, Case]:
     return options(layer, table, INPUTS[1], filters=4, kernel_size=4, padding="causal")
 
 
-def padding_in_numbers(name: str, layer: Callable[..., Any], rank: int) -> dict[str, Case]:
+def padding_in_numbers(name: str, layer: Callable[..., Any], rank: int, **config: Any) -> dict[str, Case]:
     """The reference program's padding, against Keras' ZeroPadding in front of the layer."""
     pad = {1: kl.ZeroPadding1D, 2: kl.ZeroPadding2D, 3: kl.ZeroPadding3D}[rank]
     per_axis = [1, 2, 0][:rank]
@@ -86,7 +86,7 @@ def padding_in_numbers(name: str, layer: Callable[..., Any], rank: int) -> dict[
         f"padding of {form}": Case(
             lambda keras_padding=keras_padding: [
                 pad(keras_padding),
-                layer(filters=4, kernel_size=KERNELS[rank], strides=2, name="tested"),
+                layer(**config, kernel_size=KERNELS[rank], strides=2, name="tested"),
             ],
             (INPUTS[rank],),
             edit(written),
@@ -141,10 +141,10 @@ CASES: dict[str, dict[str, Case]] = {
     "Conv1D": convolution(kl.Conv1D, 1)
     | groups(kl.Conv1D, 1)
     | causal(kl.Conv1D)
-    | padding_in_numbers("Conv1D", kl.Conv1D, 1),
+    | padding_in_numbers("Conv1D", kl.Conv1D, 1, filters=4),
     "Conv2D": convolution(kl.Conv2D, 2)
     | groups(kl.Conv2D, 2)
-    | padding_in_numbers("Conv2D", kl.Conv2D, 2)
+    | padding_in_numbers("Conv2D", kl.Conv2D, 2, filters=4)
     | {
         "same with strides and unknown size": Case(
             lambda: kl.Conv2D(4, (3, 4), strides=2, padding="same"), (OPEN,), sizes=(IMAGE,)
@@ -155,7 +155,7 @@ CASES: dict[str, dict[str, Case]] = {
         "valid with unknown size": Case(lambda: kl.Conv2D(4, (3, 5)), (OPEN,), sizes=(IMAGE,)),
         "strides differ on each axis": Case(lambda: kl.Conv2D(4, 3, strides=(1, 2), padding="same"), (IMAGE,)),
     },
-    "Conv3D": convolution(kl.Conv3D, 3) | groups(kl.Conv3D, 3) | padding_in_numbers("Conv3D", kl.Conv3D, 3),
+    "Conv3D": convolution(kl.Conv3D, 3) | groups(kl.Conv3D, 3) | padding_in_numbers("Conv3D", kl.Conv3D, 3, filters=4),
     "Conv1DTranspose": transposed(kl.Conv1DTranspose, 1),
     "Conv2DTranspose": transposed(kl.Conv2DTranspose, 2)
     | {
@@ -169,6 +169,7 @@ CASES: dict[str, dict[str, Case]] = {
     "Conv3DTranspose": transposed(kl.Conv3DTranspose, 3),
     "DepthwiseConv1D": depthwise(kl.DepthwiseConv1D, 1),
     "DepthwiseConv2D": depthwise(kl.DepthwiseConv2D, 2)
+    | padding_in_numbers("DepthwiseConv2D", kl.DepthwiseConv2D, 2)
     | {
         "same with unknown size": Case(
             lambda: kl.DepthwiseConv2D((3, 4), strides=2, padding="same"), (OPEN,), sizes=(IMAGE,)
@@ -183,5 +184,6 @@ CASES: dict[str, dict[str, Case]] = {
         ),
     },
     "SeparableConv1D": separable(kl.SeparableConv1D, 1),
-    "SeparableConv2D": separable(kl.SeparableConv2D, 2),
+    "SeparableConv2D": separable(kl.SeparableConv2D, 2)
+    | padding_in_numbers("SeparableConv2D", kl.SeparableConv2D, 2, filters=4),
 }

@@ -2,7 +2,7 @@
 
 onnx_ir loads it for arithmetic with symbolic sizes, and that takes as long as all other imports together. So the import
 of it, and of the module of onnx_ir that asks it for something at once, gives a module whose code runs when an attribute
-of it is first read (`importlib.util.LazyLoader`).
+of it is first read (`importlib.util.LazyLoader`). Only the command line does so: the process is its own.
 """
 
 import sys
