@@ -95,17 +95,21 @@ class _Reference:
     given_back: bool
 
 
-def check_model(model: ir.Model, network: Path | None, *, channels_last: bool, seed: int = 0) -> CheckReport:
+def check_model(
+    model: ir.Model, network: Path | None, *, channels_last: bool, seed: int = 0, unfolded: ir.Model | None = None
+) -> CheckReport:
     """What a model gives on random input, compared with Keras' own network under the same weights.
 
     Args:
         network: the file that the model was converted from; None if it cannot be read again.
         channels_last: whether the model's inputs and outputs are.
+        unfolded: the model before normalizations were folded in it, with the weights that Keras has.
 
     Raises:
         WorkFailed: if the model gives numbers that are not finite, or others than Keras.
     """
-    reference = _reference(model, network, channels_last)
+    source = model if unfolded is None else unfolded
+    reference = _reference(source, network, channels_last)
     declared = None if isinstance(reference, str) else [tuple(x.shape) for x in reference.model.inputs]
     random = np.random.default_rng(seed)
     feeds = {
@@ -121,7 +125,7 @@ def check_model(model: ir.Model, network: Path | None, *, channels_last: bool, s
             )
     if isinstance(reference, str):
         return CheckReport(runtime, None, reference)
-    reason = _put_weights(model, reference)
+    reason = _put_weights(source, reference)
     inputs = [x if channels_last or x.ndim < 3 else np.moveaxis(x, 1, -1) for x in feeds.values()]
     if reason or any(
         x.shape[1:] != _filled(want.shape[1:]) for x, want in zip(inputs, reference.model.inputs, strict=True)

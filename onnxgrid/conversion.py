@@ -163,16 +163,19 @@ def convert(
     filled = None
     if given is not None:
         model, filled = fill_from_file(given, model, str(network), strict=strict)
+    unfolded = model
+    if fold_batchnorm:
+        model = unfolded.clone()
+        fold_batch_normalization(model)
     checked = None
     if check:
         from onnxgrid.check import check_model  # loads what runs models
 
         again = source if source.is_file() else None  # what came through a pipe is gone
-        checked = check_model(model, again, channels_last=io_layout is IoLayout.CHANNELS_LAST, seed=seed)
-    layers = network_of_keras(model, str(network)).layers if by_network else ()
-    saved = _save_weights(weights_out, initializer_weights(model, str(network)), layers)
-    if fold_batchnorm:
-        fold_batch_normalization(model)
+        last = io_layout is IoLayout.CHANNELS_LAST
+        checked = check_model(model, again, channels_last=last, seed=seed, unfolded=unfolded)
+    layers = network_of_keras(unfolded, str(network)).layers if by_network else ()
+    saved = _save_weights(weights_out, initializer_weights(unfolded, str(network)), layers)
     if output is not None:
         converters.save_model(model, Path(output))
     return Conversion(model, filled, checked, saved)

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from converters.layers.tensor import UNKNOWN
+
 __all__ = ["SymbolicSize", "named"]
 
 
@@ -87,7 +89,7 @@ def named(output: ir.Value, shape: ir.Shape, known: dict[str, SymbolicSize]) -> 
 
 
 def _free_name(output: ir.Value, axis: int, known: Mapping[str, SymbolicSize]) -> str:
-    name = re.sub(r"\W", "_", f"{output.name}_{axis}")
+    name = re.sub(r"\W", "_", f"{UNKNOWN}{output.name}_{axis}")
     while name in known:
         name += "_"
     return name

@@ -6,10 +6,13 @@ from enum import Enum
 
 import onnx_ir as ir
 
-__all__ = ["Layout", "Size", "Tensor", "shown"]
+__all__ = ["UNKNOWN", "Layout", "Size", "Tensor", "shown"]
 
 Size = int | str | None
 """The size of an axis: known, or unknown with or without a name."""
+
+UNKNOWN = "unk__"
+"""Begins the name of a size of which nothing is known but that it is the same wherever it is called so."""
 
 
 class Layout(Enum):
@@ -62,5 +65,5 @@ class Tensor:
 
 
 def shown(shape: tuple[Size, ...]) -> str:
-    """A shape for messages: `(N, 8, W, 3)`."""
-    return "(" + ", ".join("?" if size is None else str(size) for size in shape) + ")"
+    """A shape for messages: `(N, 8, W, 3)`, a size of which nothing is known as `?`."""
+    return "(" + ", ".join("?" if size is None or UNKNOWN in str(size) else str(size) for size in shape) + ")"

@@ -7,7 +7,6 @@ is opened.
 
 from collections.abc import Iterator
 from functools import partial
-from io import RawIOBase
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,12 +28,19 @@ MAX_EXPANSION = 100
 MAX_FREE_EXPANSION_BYTES = 2**26
 """An array that is no larger than this is read however well it was compressed."""
 
+IN_PLACE = 0x0002 | 0x0004
+"""HDF5's `H5LT_FILE_IMAGE_DONT_COPY` and `H5LT_FILE_IMAGE_DONT_RELEASE`: it reads bytes where they are."""
+
 WHOLE = "Give a whole file."
 WRITE_ANEW = "Save the weights anew, as Keras does it: each array whole, in this one file."
 
 
-def open_hdf5(source: Path | RawIOBase, file: str) -> "h5py.File":
-    """An HDF5 file, open for reading until nothing refers to it; `file` is named in errors.
+def open_hdf5(source: Path | Array, file: str) -> "h5py.File":
+    """An HDF5 file, open for reading until nothing refers to it.
+
+    Args:
+        source: its path, or its bytes, which must stay where they are as long as it is open.
+        file: named in errors.
 
     Raises:
         WeightFileError: if it is no HDF5 file, or only a part of one.
@@ -42,7 +48,9 @@ def open_hdf5(source: Path | RawIOBase, file: str) -> "h5py.File":
     import h5py
 
     try:
-        return h5py.File(source, "r")
+        if isinstance(source, Path):
+            return h5py.File(source, "r")
+        return h5py.File(h5py.h5f.open_file_image(source, flags=IN_PLACE))
     except (OSError, RuntimeError, ValueError) as error:
         raise WeightFileError("is not an HDF5 file, or only a part of one", place=file, fix=WHOLE) from error
 

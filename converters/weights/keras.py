@@ -4,10 +4,11 @@ Variables get our names, `<layer>.<parameter>`, and ONNX axis order; models that
 those of their layers. The optimizer's state is left alone.
 """
 
-import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from converters.errors import WeightFileError
 from converters.weights.archive import Archive
@@ -17,7 +18,7 @@ from converters.weights.keras3_layout import read_keras3_layout, write_keras3_la
 from converters.weights.keras_config import stated_layers
 from converters.weights.keras_names import NetworkLayer, name_variables
 from converters.weights.registry import reads, writes
-from converters.weights.weight import Array, Weights
+from converters.weights.weight import Array, Weights, collect_weights
 
 if TYPE_CHECKING:
     import h5py
@@ -66,7 +67,9 @@ def read_keras_archive(path: Path, network: Sequence[NetworkLayer] = ()) -> Weig
     stated: Mapping[str, NetworkLayer] = {}
     if CONFIG_MEMBER in archive.names and archive.size(CONFIG_MEMBER) <= MAX_CONFIG_BYTES:
         stated = stated_layers(archive.data(CONFIG_MEMBER).tobytes())
-    return _read(open_hdf5(_ArrayFile(archive.data(WEIGHTS_MEMBER)), archive.file), stated, network, archive.file)
+    data = archive.data(WEIGHTS_MEMBER)
+    weights = _read(open_hdf5(data, archive.file), stated, network, archive.file)
+    return collect_weights(replace(weight, read=partial(_read_from, data, weight.read)) for weight in weights.values())
 
 
 @writes(KERAS3_SUFFIX, by_network=True)
@@ -77,6 +80,11 @@ def write_keras_weights(path: Path, weights: Weights, network: Sequence[NetworkL
         WeightFileError: if a weight has no place in the layers of the network, or a layer lacks one.
     """
     write_keras3_layout(path, weights, network)
+
+
+def _read_from(data: Array, read: Callable[[], Array]) -> Array:
+    """What is read from bytes, which whoever holds this function keeps in memory."""
+    return read()
 
 
 def _read(root: "h5py.File", stated: Mapping[str, NetworkLayer], network: Sequence[NetworkLayer], file: str) -> Weights:
@@ -90,33 +98,3 @@ def _read(root: "h5py.File", stated: Mapping[str, NetworkLayer], network: Sequen
             fix="Give a file written by model.save or save_weights.",
         )
     return name_variables(variables, network)
-
-
-class _ArrayFile(io.RawIOBase):
-    """Bytes in memory, mapped or not, as a file: HDF5 reads of them what it needs, where an `io.BytesIO` copies all."""
-
-    def __init__(self, data: Array) -> None:
-        super().__init__()
-        self._data = data
-        self._position = 0
-
-    def readinto(self, buffer: Any) -> int:
-        view = memoryview(buffer)
-        part = self._data[self._position : self._position + len(view)]
-        view[: part.size] = part.tobytes()
-        self._position += part.size
-        return int(part.size)
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._data.size}[whence]
-        self._position = start + offset
-        return self._position
-
-    def tell(self) -> int:
-        return self._position
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True

@@ -13,6 +13,14 @@ from keras import layers as kl
 __all__ = ["PUBLISHED", "Published", "res_unet", "xception_unet", "yolo_v3"]
 
 
+Size = int | tuple[int, int]
+"""Of a square image, or its height and width."""
+
+
+def _image(size: Size) -> Any:
+    return keras.Input((size, size, 3) if isinstance(size, int) else (*size, 3))
+
+
 def classifier() -> keras.Model:
     """Two convolutions on digits of 28x28, and a Dense layer."""
     return keras.Sequential(
@@ -91,12 +99,12 @@ def res_unet() -> keras.Model:
     return keras.Model(inputs, kl.Activation("sigmoid")(kl.Conv2D(1, 3, padding="same")(x)))
 
 
-def xception_unet(size: int = 160) -> keras.Model:
+def xception_unet(size: Size = 160) -> keras.Model:
     """Separable convolutions on the way down, transposed ones on the way up, for three classes of pixels.
 
     Source: keras.io/examples/vision/oxford_pets_image_segmentation, whose summary states the counts.
     """
-    inputs = keras.Input((size, size, 3))
+    inputs = _image(size)
     x = _norm_relu_after(kl.Conv2D(32, 3, strides=2, padding="same")(inputs))
     block_input = x
     for filters in (64, 128, 256):
@@ -129,13 +137,13 @@ def _darknet_conv(x: Any, filters: int, size: int, strides: int = 1) -> Any:
     return kl.LeakyReLU(negative_slope=0.1)(kl.BatchNormalization(momentum=0.1, epsilon=1e-5)(x))
 
 
-def yolo_v3(size: int = 416, width: int = 32, classes: int = 80) -> keras.Model:
+def yolo_v3(size: Size = 416, width: int = 32, classes: int = 80) -> keras.Model:
     """YOLOv3 (Redmon and Farhadi, arXiv 1804.02767): Darknet-53 and a head at each of three scales.
 
     Args:
         width: filters of the first convolution; all others are multiples of it.
     """
-    x = inputs = keras.Input((size, size, 3))
+    x = inputs = _image(size)
     x = _darknet_conv(x, width, 3)
     scales = []
     for stage, blocks in enumerate((1, 2, 8, 8, 4), start=1):

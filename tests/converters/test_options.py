@@ -1,5 +1,6 @@
 """What `convert` can be asked for besides the network: opsets, the layout at the border, open sizes, folded norms."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 import onnx
 import onnx.reference
 import onnx_ir as ir
+import onnxruntime as ort
 import pytest
 from keras import layers as kl
 
@@ -17,6 +19,7 @@ from converters.errors import ConversionError
 from converters.layers.layer_builder import IoLayout
 from converters.layers.opsets import MAX_OPSET, MIN_OPSET
 from tests.converters.keras_oracle import put_weights, randomize, run_onnx
+from tests.converters.published_networks import xception_unet, yolo_v3
 
 SHAPE = (8, 12, 3)
 
@@ -159,6 +162,31 @@ def test_folding_keeps_the_numbers_and_the_names(tmp_path: Path) -> None:
     (want,) = predicted(model, x)
     np.testing.assert_allclose(output, want, rtol=0, atol=1e-4 * np.abs(want).max())
     assert fold_batch_normalization(result) == 0
+
+
+OPTIONS_TOGETHER: dict[str, tuple[Any, int]] = {
+    **{f"a U-Net in opset {opset}": (xception_unet, opset) for opset in (MIN_OPSET, 17, ORT_MAX_OPSET, MAX_OPSET)},
+    "YOLOv3 in opset 17": (partial(yolo_v3, width=2, classes=4), 17),
+}
+
+
+@pytest.mark.parametrize(("network", "opset"), OPTIONS_TOGETHER.values(), ids=OPTIONS_TOGETHER)
+def test_all_options_together_equal_keras(network: Any, opset: int, tmp_path: Path) -> None:
+    model = network(64)
+    result = converted(model, tmp_path, opset=opset, dynamic_spatial=True, io_layout=IoLayout.CHANNELS_LAST)
+    assert fold_batch_normalization(result) > 0
+    proto = ir.to_proto(result)
+    onnx.checker.check_model(proto, full_check=True)
+    x = np.random.default_rng(3).standard_normal((1, 32, 64, 3)).astype(np.float32)
+    if opset <= ORT_MAX_OPSET:
+        session = ort.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
+        (output,) = session.run(None, {session.get_inputs()[0].name: x})
+    else:
+        (output,) = onnx.reference.ReferenceEvaluator(proto).run(None, {proto.graph.input[0].name: x})
+    other = network((32, 64))
+    randomize(other)  # as the model: the values follow the order of the weights
+    (want,) = predicted(other, x)
+    np.testing.assert_allclose(output, want, rtol=0, atol=1e-4 * np.abs(want).max())
 
 
 NOT_FOLDED = {

@@ -11,6 +11,7 @@ import pytest
 from keras import layers as kl
 
 import converters
+from converters.batchnorm_folding import fold_batch_normalization
 from converters.layers.layer_builder import IoLayout
 from onnxgrid.check import check_model
 from onnxgrid.errors import WorkFailed
@@ -112,6 +113,27 @@ def test_a_file_of_keras_2_is_compared(name: str) -> None:
     assert report.given_back
     assert report.difference is not None
     assert report.difference < 1e-5
+
+
+def folded(model: ir.Model) -> ir.Model:
+    copy = model.clone()
+    assert fold_batch_normalization(copy) == 1
+    return copy
+
+
+def test_a_folded_model_is_compared_too(network: Path) -> None:
+    model = converters.convert(network)
+    report = check_model(folded(model), network, channels_last=False, unfolded=model)
+    assert report.difference is not None
+    assert report.difference < 1e-5
+
+
+def test_a_model_that_was_folded_wrongly_fails(network: Path) -> None:
+    model = converters.convert(network)
+    wrong = folded(model)
+    set_values(wrong, "conv.bias", 0.5)
+    with pytest.raises(WorkFailed, match="the check failed: the model differs from Keras by"):
+        check_model(wrong, network, channels_last=False, unfolded=model)
 
 
 def test_what_is_not_compared_says_why_in_a_few_words(network: Path) -> None:

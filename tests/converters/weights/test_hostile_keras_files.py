@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import h5py
+import keras
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -347,3 +348,19 @@ def test_a_damaged_file_raises_a_weight_file_error_only(data: st.DataObject, tmp
             weight.read()
     except WeightFileError:
         pass
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation")  # of torch, while Keras saves
+def test_an_archive_that_is_never_closed_does_not_crash_the_program(tmp_path: Path) -> None:
+    """HDF5 closes its files after Python is gone: it must not need Python for that."""
+    path = tmp_path / "net.keras"
+    keras.Sequential([keras.Input((3,)), keras.layers.Dense(4)]).save(path)
+    program = """
+import gc, sys
+from pathlib import Path
+from converters.weights import read_weights
+kept = [read_weights(Path(sys.argv[1]))]
+kept.append(kept)
+gc.freeze()
+"""
+    subprocess.run([sys.executable, "-c", program, str(path)], check=True)

@@ -39,6 +39,8 @@ def input_shape(path: Path) -> list[int]:
     return [dim.dim_value for dim in value.type.tensor_type.shape.dim][1:]
 
 
+MODELS = Path(__file__).parents[3] / "models"
+
 PARAMETERS = 2 * 3 * 3 * 3 + 2 + 5 * 2 + 5
 
 
@@ -207,6 +209,18 @@ def test_options_reach_the_converter(network: Path) -> None:
     summary = json.loads(result.stdout)
     assert summary["check"]["runtime"]
     assert onnx.load(summary["output"]).opset_import[0].version == 18
+
+
+def test_what_is_checked_is_what_is_written(tmp_path: Path) -> None:
+    network, output = MODELS / "digits_conv_16.json", tmp_path / "net.onnx"
+    nodes = {}
+    for option in ("--check", "--fold-batchnorm"):
+        result = convert(network, "-o", str(output), "--check", option, "--seed", "1", "--json")
+        assert (result.exit_code, result.stderr) == (0, "")
+        assert json.loads(result.stdout)["check"]["difference"] < 1e-5
+        nodes[option] = [node.op_type for node in onnx.load(output).graph.node]
+    assert "BatchNormalization" in nodes["--check"]
+    assert "BatchNormalization" not in nodes["--fold-batchnorm"]
 
 
 def test_an_opset_that_onnx_does_not_know_is_wrong_usage(network: Path) -> None:
