@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from converters.errors import ConversionError
+from converters.json_arrays import read_array
 from converters.json_text import JsonArray, JsonObject
 from converters.notices import Notices
 
@@ -207,15 +208,12 @@ class Keys:
         return tuple(self._checked_integer(key, item, -MAX_INTEGER, "an axis, or a list of axes") for item in items)
 
     def numbers(self, key: str, *, default: float | None = None, minimum: float = -math.inf) -> npt.NDArray[np.float32]:
-        """A number from `minimum` on, or lists of numbers that have one shape; Keras 3 writes arrays as objects."""
-        value = self._value(key, default)
-        if isinstance(value, dict) and value.get("class_name") == "__numpy__" and isinstance(value.get("config"), dict):
-            value = value["config"].get("value")
-        array = _array(value)
-        if array is None or (array < minimum).any():
+        """A number from `minimum` on, or lists of numbers that have one shape."""
+        array = read_array(self._value(key, default))
+        if array is None or array.dtype == np.bool_ or (array < minimum).any():
             limits = "" if minimum == -math.inf else f" from {minimum:g} on"
             self._refuse(key, f"a number{limits}, or lists of numbers that have one shape")
-        return array
+        return array.astype(np.float32)
 
     def shape(self, key: str) -> tuple[int | None, ...]:
         """A list of sizes from 1 on, with None where null stands for an unknown one."""
@@ -308,6 +306,8 @@ class Keys:
                 self.notice(key, f"is {_shown(value)}, and ignored: {IGNORED[key]}")
 
     def _report_dtype(self) -> None:
+        if "dtype" in self._read:
+            return
         value = self._config.get("dtype")
         name = (
             value["config"].get("name") if isinstance(value, dict) and isinstance(value.get("config"), dict) else value
@@ -339,19 +339,6 @@ def _unwrapped(value: Any) -> Any:
     if type(value) is JsonArray and any(isinstance(item, dict) for item in value):
         return [_unwrapped(item) for item in value]
     return value
-
-
-def _array(value: Any) -> npt.NDArray[np.float32] | None:
-    """The number or nested lists as an array; None if they are ragged, or hold what is no number of float32."""
-    if isinstance(value, bool) or not isinstance(value, int | float | list):
-        return None
-    if not isinstance(value, list):
-        return np.array(value, np.float32) if abs(value) <= LARGEST else None
-    parts = [_array(item) for item in value]
-    known = [part for part in parts if part is not None]
-    if len(known) < len(parts) or len({part.shape for part in known}) != 1:
-        return None
-    return np.stack(known)
 
 
 def _range(minimum: float, maximum: float) -> str:
