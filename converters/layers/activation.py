@@ -16,6 +16,7 @@ from converters.json_text import JsonObject
 from converters.keys import Keys
 from converters.layers.layer_builder import LayerBuilder
 from converters.layers.registry import converts, find_layer
+from converters.layers.softmax import softmax_over
 from converters.layers.tensor import Tensor
 
 __all__ = [
@@ -413,25 +414,27 @@ def gelu_layer(config: GELUConfig, inputs: Sequence[Tensor], layer: LayerBuilder
 
 @dataclass(frozen=True)
 class SoftmaxConfig:
-    """Keras `Softmax`, checked: the axis in Keras' order, negative from the end."""
+    """Keras `Softmax`, checked: the axes in Keras' order, negative from the end."""
 
-    axis: int
+    axes: tuple[int, ...]
 
     @classmethod
     def read(cls, keys: Keys) -> "SoftmaxConfig":
-        return cls(keys.axis("axis", default=-1))
+        return cls(keys.axes("axis", default=-1))
 
 
 @converts("Softmax", config=SoftmaxConfig.read)
 def softmax_layer(config: SoftmaxConfig, inputs: Sequence[Tensor], layer: LayerBuilder) -> Tensor:
-    """exp(x) divided by its sum over one axis.
+    """exp(x) divided by its sum over one axis or several.
 
     Raises:
-        ConversionError: if x has no such axis.
+        ConversionError: if x has not these axes, or one is named twice.
     """
     (x,) = inputs
-    axis = layer.keras_axis(x, config.axis)
-    return Tensor(layer.op("Softmax", [x.value], axis=x.stored_axis(axis)), x.layout)
+    axes = [layer.keras_axis(x, axis) for axis in config.axes]
+    if len(set(axes)) < len(axes):
+        raise layer.error('"axis" names an axis twice', "Name each once.")
+    return softmax_over(x, axes, layer)
 
 
 @dataclass(frozen=True)

@@ -292,9 +292,10 @@ CONFIGS: dict[str, tuple[dict[str, Any], str, str]] = {
         '(UpSampling2D): "interpolation" is "trilinear", which needs three spatial axes\n  Write "nearest".',
     ),
     "several axes": (
-        layer("Softmax", axis=[1, 2]),
+        layer("BatchNormalization", axis=[1, 2]),
         "[1, 2]",
-        '(Softmax): "axis" is [1, 2], which is not allowed here\n  Write one axis: an integer, or a list of one.',
+        '(BatchNormalization): "axis" is [1, 2], which is not allowed here\n'
+        "  Write one axis: an integer, or a list of one.",
     ),
     "an axis other than the channels'": (
         layer("Log_Softmax", axis=2),
@@ -341,6 +342,10 @@ SHAPES: dict[str, tuple[list[Any], str]] = {
         [image(8, 11, 3), layer("Conv2D", **CONV, groups=2)],
         "(Conv2D): its 3 input channels are no multiple of its 2 groups\n"
         '  Choose "groups" so that it divides the channels.',
+    ),
+    "an axis that is named twice": (
+        [image(8, 11, 3), layer("Softmax", axis=[1, -3])],
+        '(Softmax): "axis" names an axis twice\n  Name each once.',
     ),
     "unknown channels": (
         [image(8, 11, None), layer("Conv2D", **CONV)],

@@ -78,7 +78,14 @@ CASES: dict[str, dict[str, Case]] = {
     },
     "Softmax": options(
         kl.Softmax,
-        {"plain": {}, "over rows": {"axis": 1}, "over columns": {"axis": -2}, "over channels": {"axis": 3}},
+        {
+            "plain": {},
+            "over rows": {"axis": 1},
+            "over columns": {"axis": -2},
+            "over channels": {"axis": 3},
+            "over an image": {"axis": [1, 2]},
+            "over all but the batch": {"axis": [-1, 1, 2]},
+        },
         IMAGE,
     )
     | {"features": Case(lambda: kl.Softmax(), ((5,),))},
