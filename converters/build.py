@@ -24,7 +24,7 @@ from converters.layers.data_format import input_layout
 from converters.layers.layer_builder import GraphBuilder, IoLayout, LayerBuilder, SpatialSizes
 from converters.layers.operations import KERAS_PREFIX, OPERATIONS, TF_PREFIX
 from converters.layers.opsets import MAX_OPSET, MIN_OPSET
-from converters.layers.tensor import Layout, Tensor
+from converters.layers.tensor import Layout, Numbers, Tensor
 from converters.model_file import MAX_MODEL_BYTES
 from converters.network import Layer, Network, Ref, Step, execution_order
 from converters.network_json import network_json
@@ -147,7 +147,8 @@ def build_model(
     for ref in network.outputs:
         call_name = plan.names[ref.layer, ref.call]
         name = _output_name(call_name, ref.tensor)
-        _add_output(_output(build.tensors, ref), name, build.builders[ref.layer, ref.call], graph)
+        builder = build.builders[ref.layer, ref.call]
+        _add_output(_no_numbers(_output(build.tensors, ref), builder), name, builder, graph)
     model = _model(network, graph)
     RemoveUnusedNodesPass()(model)  # a Transpose that the next layer took back
     _check(model)
@@ -383,6 +384,8 @@ def _build_call(
 ) -> tuple[Tensor, ...]:
     inputs = [_output(tensors, ref) for ref in step.inputs]
     nodes_before = len(graph.nodes)
+    if recipe.entry.takes_floats:
+        inputs = [builder.cast(_no_numbers(x, builder), ir.DataType.FLOAT) for x in inputs]
     outputs = recipe.entry.convert(recipe.config, inputs, builder)
     emitted = graph.nodes[nodes_before:]
     named: set[ir.Value] = set()
@@ -394,6 +397,14 @@ def _build_call(
             graph.rename(output.value, name)  # an input layer's name is that of the graph input
             named.add(output.value)
     return outputs
+
+
+def _no_numbers(x: Tensor, builder: LayerBuilder) -> Tensor:
+    if isinstance(x, Numbers):
+        raise builder.error(
+            "is given numbers that are computed from a shape, which have no batch", "Compute with them, no more."
+        )
+    return x
 
 
 def _output(tensors: Mapping[tuple[str, int], tuple[Tensor, ...]], ref: Ref) -> Tensor:
@@ -446,7 +457,8 @@ def _recorded(plan: _Plan, build: _Build) -> str:
     """The network as the model keeps it: its inputs with the shapes that they have, whatever the file declares."""
     configs: dict[str, Mapping[str, Any]] = {name: recipe.kept for name, recipe in plan.recipes.items()}
     for ref in plan.network.inputs:
-        configs[ref.layer] = {"batch_shape": _open_sizes(build.tensors[ref.layer, ref.call][0])}
+        batch = plan.recipes[ref.layer].config.shape[0]  # operations may ask for the very number
+        configs[ref.layer] = {"batch_shape": [batch, *_open_sizes(build.tensors[ref.layer, ref.call][0])[1:]]}
     return network_json(plan.network, configs)
 
 

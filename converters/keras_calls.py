@@ -81,22 +81,35 @@ def _call(value: Any, place: str) -> Call:
 def _listed_call(items: Sequence[tuple[Any, str]]) -> Call:
     """A call as Keras 2 writes it: what the first argument holds, each with all the other arguments behind it."""
     inputs: list[Ref] = []
-    first: list[Any] = []
-    for value, place in items:
-        if _is_constant(value):
-            first.append(value[2])
-            continue
-        if not _is_ref(value):
-            raise _unknown_ref(place)
-        first.append(Operand(len(inputs)))
-        inputs.append(_ref(value, place))
-    behind = [value[3] for value, _place in items if isinstance(value, list) and len(value) > 3]
-    keywords = _with_listed_operands(behind[0], inputs) if behind else {}
+    first = [_listed_item(value, place, inputs) for value, place in items]
+    behind: Any = next((found for value, _place in items for found in _behind(value)), {})
+    keywords = _with_listed_operands(behind, inputs)
     return Call(
         tuple(inputs),
         (first[0] if len(first) == 1 else tuple(first),),
         keywords if isinstance(keywords, dict) else {},
     )
+
+
+def _listed_item(value: Any, place: str, inputs: list[Ref]) -> Any:
+    """What stands in the first argument of a call of Keras 2: a tensor, a constant, or a list of these."""
+    if _is_constant(value):
+        return value[2]
+    if _is_ref(value):
+        return _operand(_ref(value, place), inputs)
+    if isinstance(value, JsonArray):
+        return tuple(_listed_item(item, value.place(index), inputs) for index, item in enumerate(value))
+    raise _unknown_ref(place)
+
+
+def _behind(value: Any) -> Iterator[Any]:
+    """The other arguments of a call of Keras 2, which stand behind each tensor and constant of the first."""
+    if _is_constant(value) or _is_ref(value):
+        if isinstance(value, list) and len(value) > 3:
+            yield value[3]
+    elif isinstance(value, JsonArray):
+        for item in value:
+            yield from _behind(item)
 
 
 def _with_operands(value: Any, inputs: list[Ref]) -> Any:

@@ -23,6 +23,7 @@ __all__ = [
     "SeparableConvConfig",
     "conv",
     "conv_transpose",
+    "convolve",
     "depthwise_conv",
     "separable_conv",
 ]
@@ -101,11 +102,12 @@ def conv(config: ConvConfig, inputs: Sequence[Tensor], layer: LayerBuilder) -> T
     axes = convolution_kernel(config.window.rank)
     weight = layer.parameter("weight", kernel_shape, axes, config.kernel_initializer)
     bias = [layer.parameter("bias", (config.filters,), VECTOR, config.bias_initializer)] if config.use_bias else []
-    y = _convolve(x, [weight, *bias], config.window, config.groups, layer)
+    y = convolve(x, [weight, *bias], config.window, config.groups, layer)
     return config.activation(y, layer)
 
 
-def _convolve(x: Tensor, weights: Sequence[ir.Value], window: Window, groups: int, layer: LayerBuilder) -> Tensor:
+def convolve(x: Tensor, weights: Sequence[ir.Value], window: Window, groups: int, layer: LayerBuilder) -> Tensor:
+    """x (N, C, s1...sn) convolved with a weight, and a bias if there is a second, both in ONNX order."""
     y = layer.op(
         "Conv",
         [x.value, *weights],
@@ -165,7 +167,7 @@ def depthwise_conv(config: DepthwiseConvConfig, inputs: Sequence[Tensor], layer:
     if config.use_bias:
         filters = channels * config.depth_multiplier
         weights.append(layer.parameter("bias", (filters,), VECTOR, config.bias_initializer))
-    return config.activation(_convolve(x, weights, config.window, channels, layer), layer)
+    return config.activation(convolve(x, weights, config.window, channels, layer), layer)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,7 +219,7 @@ def separable_conv(config: SeparableConvConfig, inputs: Sequence[Tensor], layer:
     depthwise = layer.parameter(
         "depthwise.weight", depthwise_shape, depthwise_kernel(rank), config.depthwise_initializer
     )
-    spread = _convolve(x, [depthwise], config.window, channels, layer)
+    spread = convolve(x, [depthwise], config.window, channels, layer)
     pointwise_shape = (*[1] * rank, channels * config.depth_multiplier, config.filters)
     pointwise = layer.parameter(
         "pointwise.weight", pointwise_shape, convolution_kernel(rank), config.pointwise_initializer

@@ -149,9 +149,8 @@ def embedding(config: EmbeddingConfig, inputs: Sequence[Tensor], layer: LayerBui
     Declares weight (input_dim, output_dim).
     Source: keras.io/api/layers/core_layers/embedding; ONNX Gather.
     """
-    x = layer.keras_order(inputs[0])
+    x = layer.keras_order(layer.cast(inputs[0], ir.DataType.INT64))
     weight = layer.parameter(
         "weight", (config.input_dim, config.output_dim), unchanged(2), config.embeddings_initializer
     )
-    rows = layer.op("Cast", [x.value], to=ir.DataType.INT64)
-    return Tensor(layer.op("Gather", [weight, rows]), Layout.KERAS)
+    return Tensor(layer.op("Gather", [weight, x.value]), Layout.KERAS)

@@ -26,13 +26,16 @@ from converters.model_file import MAX_MODEL_BYTES
 from converters.network import Call, Layer
 from converters.roles import CLASS_NAME_KEY, FIXED_KEY, KERAS_AXES_KEY, LAYER_KEY, ORDER_KEY, TRAINABLE_KEY
 
-__all__ = ["BATCH", "SPATIAL_NAMES", "GraphBuilder", "IoLayout", "LayerBuilder", "SpatialSizes"]
+__all__ = ["BATCH", "SPATIAL_NAMES", "WIDENING", "GraphBuilder", "IoLayout", "LayerBuilder", "SpatialSizes"]
 
 BATCH = "N"
 """The name of the batch's size, which is never known."""
 
 MAX_ELEMENTS = 2**40
 """Of one sample of one value: 4 TiB. What is below this cannot overflow the 64 bits in which ONNX counts."""
+
+WIDENING = (ir.DataType.BOOL, ir.DataType.INT64, ir.DataType.FLOAT)
+"""The types of tensors; each can be cast to a later one and back without loss."""
 
 SPATIAL_NAMES = {1: ("L",), 2: ("H", "W"), 3: ("D", "H", "W")}
 """Spatial rank -> names of spatial sizes that are not known."""
@@ -96,6 +99,10 @@ class GraphBuilder:
         """Name of a parameter with several axes -> its shape in Keras, and the Keras axis at each axis of ONNX."""
         self.transposes: dict[tuple[ir.Value, tuple[int, ...]], ir.Value] = {}
         """Value and order of its axes -> the Transpose of it."""
+        self.batch_sizes: set[int] = set()
+        """Of the batch, where inputs declare it."""
+        self.merged: dict[str, int] = {}
+        """Name of a first size that is the batch's and other axes' together -> entries for each sample."""
         self._names = set(names)
         self._sizes: dict[str, SymbolicSize] = {}
         """Those that are not known, by the names that they were given."""
@@ -156,6 +163,10 @@ class GraphBuilder:
             shape = _with_batch(ir.serde.deserialize_type_proto_for_shape(proto), inputs)
             output.shape = None if shape is None else named(output, shape, self._sizes)
 
+    def declare(self, value: ir.Value, sizes: Sequence[Size]) -> None:
+        """Change the shape of an output of a node; what has no size and no name gets a name."""
+        value.shape = named(value, ir.Shape(sizes), self._sizes)
+
 
 def _with_batch(shape: ir.Shape | None, inputs: Sequence[ir.Value]) -> ir.Shape | None:
     """The shape with its batch named where inference lost the name (Resize does); no layer here changes the batch."""
@@ -170,6 +181,18 @@ def _typed(name: str, value: Any) -> Any:
     if isinstance(value, list | tuple) and all(isinstance(item, int) for item in value):
         return ir.AttrInt64s(name, value)
     return value
+
+
+def _before_widening(value: ir.Value) -> ir.Value | None:
+    """What a Cast without loss made the value from; None if nothing did."""
+    node = value.producer()
+    if node is None or node.op_type != "Cast":
+        return None
+    (source,) = node.inputs
+    assert source is not None
+    assert source.dtype is not None
+    assert value.dtype is not None
+    return source if WIDENING.index(source.dtype) < WIDENING.index(value.dtype) else None
 
 
 def _type_proto(value: ir.Value) -> onnx.TypeProto:
@@ -207,6 +230,8 @@ class LayerBuilder:
             keras_shape: in Keras' order, the batch first.
         """
         layout = self._graph.input_layout if len(keras_shape) > 2 else Layout.KERAS
+        if keras_shape[0] is not None:
+            self._graph.batch_sizes.add(keras_shape[0])
         stored = tuple(keras_shape[1:])
         if layout is Layout.CHANNELS_FIRST:
             stored = (*stored[-1:], *stored[:-1])
@@ -363,6 +388,27 @@ class LayerBuilder:
         sizes = shown(Tensor(value, Layout.KERAS).shape)
         raise self.error(f"{what}, {sizes} in ONNX's order, {problem}", fix)
 
+    def is_batch(self, size: object) -> bool:
+        """Whether a size stands for the batch: by its name, or because the network's inputs declare a batch of it."""
+        return size == BATCH or (isinstance(size, int) and size in self._graph.batch_sizes)
+
+    def rows_per_sample(self, x: Tensor) -> int | None:
+        """How many entries of the first axis belong to one sample: 1, if it is the batch; None if nobody knows."""
+        first = x.shape[0]
+        return 1 if first == BATCH else self._graph.merged.get(str(first))
+
+    def name_rows(self, value: ir.Value, per_sample: int | None) -> None:
+        """Change a value's first size to that of so many entries a sample, where inference cannot tell it."""
+        assert value.shape is not None
+        size = {None: None, 1: BATCH}.get(per_sample, f"{BATCH}*{per_sample}")
+        if size is not None and per_sample is not None:
+            self._graph.merged[size] = per_sample
+        self.declare(value, [size, *Tensor(value, Layout.KERAS).stored_shape[1:]])
+
+    def declare(self, value: ir.Value, sizes: Sequence[Size]) -> None:
+        """Change a value's shape to these sizes, where inference cannot tell them; None stands for one with no name."""
+        self._graph.declare(value, sizes)
+
     def annotate(self, value: ir.Value, key: str, text: str) -> None:
         """Change the metadata of the node that gave a value: what training must know and ONNX has no word for."""
         node = value.producer()
@@ -421,6 +467,15 @@ class LayerBuilder:
         if tuple(value.shape[1:]) == tuple(sizes):
             return value
         return self.op("Reshape", [value, self.constant("shape", np.array([0, *sizes], np.int64))])
+
+    def cast(self, x: Tensor, dtype: ir.DataType) -> Tensor:
+        """The tensor in another type; what was cast from that type, without loss, is taken from before that."""
+        value: ir.Value | None = x.value
+        while value is not None and value.dtype is not dtype:
+            value = _before_widening(value)
+        if value is not None:
+            return Tensor(value, x.layout)
+        return Tensor(self.op("Cast", [x.value], to=dtype), x.layout)
 
     def image(self, x: Tensor, data_format: DataFormat, spatial_rank: int) -> Tensor:
         """x with so many spatial axes, stored as (N, C, s1...sn), whichever format it has.

@@ -55,7 +55,16 @@ def find_translation(op_type: str, opset: int) -> Emit | None:
     return translation.emit if translation is not None and opset in translation.opsets else None
 
 
-@translates("ReduceL2", "ReduceMax", "ReduceMean", "ReduceMin", opsets=range(18, MAX_OPSET + 1))
+@translates(
+    "ReduceL1",
+    "ReduceL2",
+    "ReduceLogSumExp",
+    "ReduceMax",
+    "ReduceMean",
+    "ReduceMin",
+    "ReduceProd",
+    opsets=range(18, MAX_OPSET + 1),
+)
 @translates("ReduceSum", opsets=range(MIN_OPSET, MAX_OPSET + 1))
 def reduction(
     layer: "LayerBuilder", op_type: str, inputs: Sequence[ir.Value | None], attributes: Attributes
@@ -66,6 +75,15 @@ def reduction(
     if axes is not None:
         inputs = [*inputs, layer.constant("axes", np.array(axes, np.int64))]
     return layer.node(op_type, inputs, others)
+
+
+@translates("GreaterOrEqual", "LessOrEqual", opsets=range(MIN_OPSET, 16))
+def or_equal(
+    layer: "LayerBuilder", op_type: str, inputs: Sequence[ir.Value | None], attributes: Attributes
+) -> ir.Value:
+    """Either of two comparisons: before opset 16 shape inference does not know the operator."""
+    either = [layer.node(op_type.removesuffix("OrEqual"), inputs, {}), layer.node("Equal", inputs, {})]
+    return layer.node("Or", either, {})
 
 
 @translates("HardSwish", opsets=range(MIN_OPSET, 14))

@@ -18,6 +18,7 @@ __all__ = [
     "global_average_pooling",
     "global_max_pooling",
     "max_pooling",
+    "pooled",
 ]
 
 
@@ -45,7 +46,7 @@ def max_pooling(config: PoolingConfig, inputs: Sequence[Tensor], layer: LayerBui
     Raises ConversionError if nothing of x would be left.
     Source: keras.io/api/layers/pooling_layers/max_pooling2d; ONNX MaxPool, opset 12.
     """
-    return _pooling("MaxPool", config, inputs[0], layer)
+    return pooled("MaxPool", config, inputs[0], layer)
 
 
 @converts("AveragePooling1D", "AvgPool1D", config=partial(PoolingConfig.read, rank=1))
@@ -57,10 +58,11 @@ def average_pooling(config: PoolingConfig, inputs: Sequence[Tensor], layer: Laye
     Raises ConversionError if nothing of x would be left.
     Source: keras.io/api/layers/pooling_layers/average_pooling2d; ONNX AveragePool, opset 11.
     """
-    return _pooling("AveragePool", config, inputs[0], layer)
+    return pooled("AveragePool", config, inputs[0], layer)
 
 
-def _pooling(op_type: str, config: PoolingConfig, x: Tensor, layer: LayerBuilder) -> Tensor:
+def pooled(op_type: str, config: PoolingConfig, x: Tensor, layer: LayerBuilder) -> Tensor:
+    """x (N, C, s1...sn) pooled by an ONNX operator."""
     x = layer.image(x, config.data_format, config.window.rank)
     pads = config.window.pad_attributes(x, layer)
     y = layer.op(op_type, [x.value], kernel_shape=config.window.size, strides=config.window.strides, **pads)

@@ -38,13 +38,15 @@ EXACTLY = {Arity.NONE: 0, Arity.ONE: 1, Arity.TWO: 2}
 class LayerEntry:
     """A layer class that can be converted: `read_config` checks its JSON, `convert` builds one call.
 
-    `class_name` is Keras' own name, also in the entry of an alias.
+    `class_name` is Keras' own name, also in the entry of an alias; `takes_floats` says that its inputs must be floats,
+    so that what a comparison or a search gave is cast before.
     """
 
     class_name: str
     read_config: Callable[[Keys], Any]
     convert: Callable[[Any, Sequence[Tensor], LayerBuilder], tuple[Tensor, ...]]
     arity: Arity
+    takes_floats: bool = True
 
 
 LAYERS: dict[str, LayerEntry] = {}

@@ -6,7 +6,7 @@ from enum import Enum
 
 import onnx_ir as ir
 
-__all__ = ["UNKNOWN", "Layout", "Size", "Tensor", "shown"]
+__all__ = ["UNKNOWN", "Extent", "Layout", "Numbers", "Size", "Tensor", "shown"]
 
 Size = int | str | None
 """The size of an axis: known, or unknown with or without a name."""
@@ -47,6 +47,12 @@ class Tensor:
     def rank(self) -> int:
         return len(self.stored_shape)
 
+    @property
+    def dtype(self) -> ir.DataType:
+        """Float, but for what comparisons (bool) and positions (int64) give."""
+        assert self.value.dtype is not None, "LayerBuilder.op infers the type of every value"
+        return self.value.dtype
+
     def stored_axis(self, keras_axis: int) -> int:
         """Where a Keras axis, from 0 to rank - 1, stands in the ONNX value."""
         if self.layout is Layout.KERAS or keras_axis == 0:
@@ -60,10 +66,35 @@ class Tensor:
 
     def has_keras_element_order(self) -> bool:
         """Whether the elements lie in memory as Keras' would: also where only axes of size 1 are moved."""
+        if self.layout is Layout.KERAS:
+            return True
         *spatial, channels = self.shape[1:]
-        return self.layout is Layout.KERAS or channels == 1 or all(size == 1 for size in spatial)
+        return channels == 1 or all(size == 1 for size in spatial)
 
 
-def shown(shape: tuple[Size, ...]) -> str:
+@dataclass(frozen=True)
+class Numbers(Tensor):
+    """Numbers that belong to no sample: the sizes of a tensor, and what a network computes from them.
+
+    The value is a vector of int64 or float, also where the network sees one number.
+
+    Args:
+        items: the numbers that are known while converting; a size's name, or None, where one is not.
+        scalar: whether the network sees one number, not a vector.
+    """
+
+    items: tuple[float | str | None, ...]
+    scalar: bool
+
+
+Extent = int | str | Numbers
+"""A size that an operation asks for: known, the batch's name, or one that is known only when the graph runs."""
+
+
+def shown(shape: Sequence[Size | Extent]) -> str:
     """A shape for messages: `(N, 8, W, 3)`, a size of which nothing is known as `?`."""
-    return "(" + ", ".join("?" if size is None or UNKNOWN in str(size) else str(size) for size in shape) + ")"
+    return "(" + ", ".join(map(_shown, shape)) + ")"
+
+
+def _shown(size: Size | Extent) -> str:
+    return str(size) if isinstance(size, int | str) and UNKNOWN not in str(size) else "?"

@@ -105,17 +105,22 @@ class _Writer:
     def _tensor(self, ref: Ref) -> KerasTensor:
         return _keras_tensor(self.outline.shapes[ref.layer, ref.call][ref.tensor], self.history(ref))
 
-    def _node(self, call: Call) -> dict[str, Any]:
+    def _node(self, call: Call, *, of_operation: bool = False) -> dict[str, Any]:
+        """A call; operations of Keras 3 ask for some arguments that are null, layers and functions for none."""
         tensors = list(map(self._tensor, call.inputs))
         if not call.arguments and not call.keywords:
             return {"args": tensors if len(tensors) == 1 else [tensors], "kwargs": {}}
         return {
             "args": [_argument(value, tensors) for value in call.arguments],
-            "kwargs": {key: _argument(value, tensors) for key, value in call.keywords.items() if value is not None},
+            "kwargs": {
+                key: _argument(value, tensors)
+                for key, value in call.keywords.items()
+                if of_operation or value is not None
+            },
         }
 
     def _main_node(self, name: "_RowNames", layer: Layer, number: int, call: Call, given: GivenBack) -> dict[str, Any]:
-        node = self._node(call)
+        node = self._node(call, of_operation=bool(layer.module))
         if given.before is None:
             return node
         (ref,) = call.inputs

@@ -26,7 +26,7 @@ def _forms(module: str, call: str, *names: str, options: str = "") -> dict[str, 
 
 FORMS: dict[str, Form] = {
     **_forms("numpy", "x1 x2", "Add", "Divide", "Matmul", "Maximum", "Minimum", "Multiply", "Power", "Subtract"),
-    **_forms("numpy", "x", "Absolute", "Exp", "Log", "Negative", "Sqrt", "Square", "Tanh"),
+    **_forms("numpy", "x", "Absolute", "Copy", "Exp", "Log", "Negative", "Sqrt", "Square", "Tanh"),
     **_forms("nn", "x", "Relu", "Relu6", "Selu", "Sigmoid", "Silu", "Softplus", "Softsign"),
     **_forms("math", "x", "Rsqrt"),
     **_forms("numpy", "x", "Max", "Mean", "Min", "Sum", options="axis keepdims"),

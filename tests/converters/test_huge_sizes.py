@@ -58,22 +58,6 @@ def test_a_size_that_nothing_can_hold_is_refused(layers: list[Any], message: str
     assert str(error.value) == f"{path}:1:{column}: {message}\n  Choose smaller sizes."
 
 
-def test_a_value_without_elements_is_refused(tmp_path: Path) -> None:
-    cut = {"class_name": "GetItem", "module": "keras.src.ops.numpy", "config": {"name": "cut"}}
-    part = [{"class_name": "__slice__", "config": {}}, {"class_name": "__slice__", "config": {"start": 9}}]
-    tensor = {"class_name": "__keras_tensor__", "config": {"keras_history": ["x", 0, 0]}}
-    layers = [image(8, 12, 3) | {"inbound_nodes": []}, cut | {"inbound_nodes": [{"args": [tensor, part]}]}]
-    path = tmp_path / "net.json"
-    path.write_text(json.dumps(layers))
-    with pytest.raises(ConversionError) as error:
-        converters.convert(path)
-    place = path.read_text().index('{"class_name": "GetItem"') + 1
-    assert str(error.value) == (
-        f"{path}:1:{place}: layer 'cut' (keras.ops.GetItem): what it gives, (N, 3, 0, 12) in ONNX's order, is empty\n"
-        "  Take less of its input away, or use a larger one."
-    )
-
-
 def test_parameters_that_are_too_large_together_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "net.json"
     units = [20_000, 20_000, 10_000, 3]

@@ -2,9 +2,11 @@
 
 from typing import Any
 
+import numpy as np
 import onnx_ir as ir
 import pytest
 
+from converters.errors import ConversionError
 from converters.json_text import parse_json
 from converters.layers.layer_builder import GraphBuilder, LayerBuilder
 from converters.layers.registry import LAYERS
@@ -74,3 +76,17 @@ def test_axes_are_counted_as_keras_counts_them() -> None:
     assert image.shape == ("N", 8, 11, 3)
     assert [image.stored_axis(axis) for axis in range(4)] == [0, 2, 3, 1]
     assert [tensor(Layout.KERAS, "N", 8, 3).stored_axis(axis) for axis in range(3)] == [0, 1, 2]
+
+
+def test_a_value_without_elements_is_refused(builder: LayerBuilder) -> None:
+    x = tensor(Layout.KERAS, "N", 8, 3)
+    bounds = [
+        builder.constant(name, np.array([number], np.int64))
+        for name, number in (("start", 9), ("end", 99), ("axis", 1))
+    ]
+    with pytest.raises(ConversionError) as error:
+        builder.op("Slice", [x.value, *bounds])
+    assert str(error.value) == (
+        "net.json:1:1: layer 'a' (Test): what it gives, (N, 0, 3) in ONNX's order, is empty\n"
+        "  Take less of its input away, or use a larger one."
+    )

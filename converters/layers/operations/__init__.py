@@ -5,7 +5,21 @@ TensorFlow function. `converters.keras_json` names both alike: `keras.ops.Multip
 layer, an operation may take part of its arguments from its call. Importing this package fills `registry.OPERATIONS`.
 """
 
-from converters.layers.operations import activations, arithmetic, indexing, linear_algebra, reductions, shapes
+from converters.layers.operations import (
+    activations,
+    arithmetic,
+    elementwise,
+    images,
+    indexing,
+    joining,
+    linear_algebra,
+    logic,
+    numbers,
+    reductions,
+    repeating,
+    shapes,
+    windows,
+)
 from converters.layers.operations.registry import KERAS_PREFIX, OPERATIONS, TF_PREFIX
 
 __all__ = [
@@ -14,8 +28,15 @@ __all__ = [
     "TF_PREFIX",
     "activations",
     "arithmetic",
+    "elementwise",
+    "images",
     "indexing",
+    "joining",
     "linear_algebra",
+    "logic",
+    "numbers",
     "reductions",
+    "repeating",
     "shapes",
+    "windows",
 ]

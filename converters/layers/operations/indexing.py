@@ -1,76 +1,160 @@
-"""Operations that take part of a tensor."""
+"""Operations that take part of a tensor: ranges, single entries, and entries that a list or another tensor names."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import onnx_ir as ir
 
+from converters.json_arrays import Array
+from converters.layers.extents import part_of
 from converters.layers.layer_builder import LayerBuilder
 from converters.layers.operations.arguments import Arguments
+from converters.layers.operations.elementwise import read_dtype
+from converters.layers.operations.numbers import single
+from converters.layers.operations.reductions import reduced
 from converters.layers.operations.registry import operation
-from converters.layers.operations.shapes import squeezed
-from converters.layers.tensor import Layout, Tensor, shown
+from converters.layers.operations.shapes import expanded, squeezed
+from converters.layers.tensor import Layout, Numbers, Tensor, shown
+from converters.network import Operand
 
-__all__ = ["get_item"]
+__all__ = [
+    "ALL",
+    "Range",
+    "gather",
+    "get_item",
+    "multi_hot",
+    "one_hot",
+    "strided_slice",
+    "take",
+    "take_along_axis",
+    "taken",
+]
+
+INT64 = ir.DataType.INT64
+
+END = 2**62
+"""As a range's end: all the rest."""
+
+MAX_CLASSES = 2**22
+"""Of a one-hot code: more would be a mistake."""
 
 
 @dataclass(frozen=True)
-class _Slice:
-    """A range of one axis."""
+class Range:
+    """Some entries of an axis; negative places count from the end."""
 
     start: int
     stop: int
-    step: int
+    step: int = 1
+
+    def __str__(self) -> str:
+        bounds = ["" if abs(bound) >= END else str(bound) for bound in (self.start, self.stop)]
+        return ":".join(bounds if self.step == 1 else [*bounds, str(self.step)])
 
 
-INT64_MAX = 2**63 - 1
-"""As a slice's end: all the rest."""
+ALL = Range(0, END)
+
+Item = Range | int | None
+"""What is taken of an axis: a range, or one entry, so that the axis is gone. None puts in an axis of size 1."""
 
 
 @operation("keras.ops.GetItem", "tf.__operators__.getitem", parameters="x|tensor key|slice_spec")
 def get_item(arguments: Arguments, layer: LayerBuilder) -> Tensor:
-    """Part of x: a range or one item along each axis, in Keras' order; null puts in an axis of size 1."""
-    x = arguments.tensor("x")
+    """Part of x: a range or one item along each axis, in Keras' order; null puts in an axis of size 1.
+
+    Raises ConversionError if it is part of the batch, or if nothing is left.
+    """
     key = arguments.value("key")
-    items = list(key) if isinstance(key, tuple) else [key]
-    kinds = [_item(item, layer) for item in items]
-    if Ellipsis in kinds:
-        at = kinds.index(Ellipsis)
-        taken = sum(kind is not None for kind in kinds) - 1
-        kinds[at : at + 1] = [_Slice(0, INT64_MAX, 1)] * (x.rank - taken)
-    if sum(kind is not None for kind in kinds) > x.rank:
-        raise layer.error(f"takes more axes than {shown(x.shape)} has", "Give one item for each axis.")
-    on_axes = [kind for kind in kinds if kind is not None]
-    if on_axes and on_axes[0] != _Slice(0, INT64_MAX, 1):
-        raise layer.error("takes part of the batch, which must stay as it is", "Take all of the first axis.")
-    y = _sliced(x, on_axes, layer)
-    y = squeezed(y, [axis for axis, kind in enumerate(on_axes) if isinstance(kind, int)], layer)
-    return _with_new_axes(y, [kind for kind in kinds if not isinstance(kind, int)], layer)
+    items = [_item(item, arguments) for item in (key if isinstance(key, tuple) else (key,))]
+    numbers = arguments.operand_or_numbers("x")
+    if isinstance(numbers, Numbers):
+        return _taken_of_numbers(numbers, items, layer)
+    x = arguments.tensor_of_any_type("x")
+    if items.count(...) > 1:
+        raise arguments.refusal("key", "one ellipsis at most")
+    if ... in items:
+        at = items.index(...)
+        taken_axes = sum(item is not None for item in items) - 1
+        items[at : at + 1] = [ALL] * (x.rank - taken_axes)
+    return taken(x, items, layer)
 
 
-def _item(value: Any, layer: LayerBuilder) -> Any:
-    """A `_Slice`, an integer, `Ellipsis`, or None for a new axis."""
-    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
+def _taken_of_numbers(numbers: Numbers, items: Sequence[Any], layer: LayerBuilder) -> Numbers:
+    (item, *others) = items
+    if others or not isinstance(item, Range | int):
+        raise layer.error("takes part of a shape, which has one axis", "Give one range or one place.")
+    if isinstance(item, int):
+        return single(numbers, item, layer)
+    places = range(*slice(item.start, item.stop, item.step).indices(len(numbers.items)))
+    if not places:
+        raise layer.error(f"takes no number of {len(numbers.items)}", "Take some.")
+    return part_of(numbers, places, layer, scalar=False)
+
+
+def _item(value: Any, arguments: Arguments) -> Any:
+    """An `Item`, or an ellipsis."""
+    if value is None or _is_place(value):
         return value
     if isinstance(value, dict):
         if value.get("class_name") == "__ellipsis__":
-            return Ellipsis
+            return ...
         bounds = value["config"] if isinstance(value.get("config"), dict) else value
-        found = [bounds.get(name) for name in ("start", "stop", "step")]
-        if set(bounds) <= {"start", "stop", "step"} and all(b is None or isinstance(b, int) for b in found):
-            start, stop, step = (d if b is None else b for b, d in zip(found, (0, INT64_MAX, 1), strict=True))
-            if step > 0:
-                return _Slice(start, stop, step)
-    raise layer.error(f"takes a part that we do not know: {str(value)[:60]}", "Use ranges with positive steps.")
+        found = [arguments.known_integer(bounds.get(name)) for name in ("start", "stop", "step")]
+        if set(bounds) <= {"start", "stop", "step"} and all(b is None or _is_place(b) for b in found) and found[2] != 0:
+            start, stop, step = found
+            if step is not None and step < 0:
+                return Range(END if start is None else start, -END if stop is None else stop, step)
+            return Range(0 if start is None else start, END if stop is None else stop, 1 if step is None else step)
+    if isinstance(value, Operand) and arguments.known_integer(value) is not None:
+        return arguments.known_integer(value)
+    raise arguments.refusal("key", "ranges and integers")
 
 
-def _sliced(x: Tensor, kinds: Sequence[Any], layer: LayerBuilder) -> Tensor:
+def _is_place(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < END
+
+
+def taken(x: Tensor, items: Sequence[Item], layer: LayerBuilder) -> Tensor:
+    """Part of x: what each item says of the next Keras axis; all of those that have none.
+
+    Raises:
+        ConversionError: if there are more items than axes, if part of the batch is taken, or nothing of an axis.
+    """
+    on_axes = [item for item in items if item is not None]
+    if len(on_axes) > x.rank:
+        raise layer.error(f"takes part of {len(on_axes)} axes of {shown(x.shape)}", "Give one item for each axis.")
+    if (on_axes and on_axes[0] != ALL) or (items and items[0] is None):
+        raise layer.error("takes part of the batch, which must stay as it is", "Take all of the first axis.")
+    for item, size in zip(on_axes, x.shape, strict=False):
+        if isinstance(size, int):
+            _require_entries(item, size, x, layer)
+    y = _sliced(x, on_axes, layer)
+    y = squeezed(y, [axis for axis, item in enumerate(on_axes) if isinstance(item, int)], layer)
+    for place, kept in enumerate([item for item in items if not isinstance(item, int)]):
+        y = expanded(y, place, layer) if kept is None else y
+    return y
+
+
+def _require_entries(item: Range | int, size: int, x: Tensor, layer: LayerBuilder) -> None:
+    if isinstance(item, int):
+        found = -size <= item < size
+    else:
+        found = len(range(*slice(item.start, item.stop, item.step).indices(size))) > 0
+    if not found:
+        what = f"entry {item}" if isinstance(item, int) else f"the range {item}"
+        raise layer.error(
+            f"takes {what} of an axis of size {size} of {shown(x.shape)}, and there is none", "Take what is there."
+        )
+
+
+def _sliced(x: Tensor, items: Sequence[Range | int], layer: LayerBuilder) -> Tensor:
     """x with each axis cut to its range; an integer is a range of one."""
     cuts = [
-        (_Slice(kind, kind + 1 if kind != -1 else INT64_MAX, 1) if isinstance(kind, int) else kind, x.stored_axis(axis))
-        for axis, kind in enumerate(kinds)
-        if kind != _Slice(0, INT64_MAX, 1)
+        (Range(item, item + 1 if item != -1 else END) if isinstance(item, int) else item, x.stored_axis(axis))
+        for axis, item in enumerate(items)
+        if item != ALL
     ]
     if not cuts:
         return x
@@ -84,12 +168,172 @@ def _sliced(x: Tensor, kinds: Sequence[Any], layer: LayerBuilder) -> Tensor:
     return Tensor(layer.op("Slice", [x.value, *constants]), x.layout)
 
 
-def _with_new_axes(x: Tensor, kinds: Sequence[Any], layer: LayerBuilder) -> Tensor:
-    """x with an axis of size 1 wherever the list holds None, counted with those put in before."""
-    axes = [position for position, kind in enumerate(kinds) if kind is None]
-    if not axes:
-        return x
-    ordered = layer.keras_order(x)
-    return Tensor(
-        layer.op("Unsqueeze", [ordered.value, layer.constant("new_axes", np.array(axes, np.int64))]), Layout.KERAS
+@operation("keras.ops.Slice", "tf.slice", parameters="inputs|input_ start_indices|begin shape|size")
+def slice_(arguments: Arguments, layer: LayerBuilder) -> Tensor:
+    """So many entries of each axis from a place on; -1 stands for all the rest."""
+    x = arguments.tensor_of_any_type("inputs")
+    starts, sizes = arguments.integers("start_indices", minimum=0), arguments.extents("shape")
+    if len(starts) != x.rank or len(sizes) != x.rank or not all(isinstance(size, int | str) for size in sizes):
+        raise arguments.refusal("shape", f"{x.rank} sizes that are known, and as many places")
+    items: list[Item] = []
+    for axis, (start, size) in enumerate(zip(starts, sizes, strict=True)):
+        whole = start == 0 and (size in (-1, x.shape[axis]) or (axis == 0 and layer.is_batch(size)))
+        stop = END if size == -1 else start + int(size) if isinstance(size, int) else start
+        items.append(ALL if whole else Range(start, stop))
+    return taken(x, items, layer)
+
+
+MASKS = ("begin_mask", "end_mask", "ellipsis_mask", "new_axis_mask", "shrink_axis_mask")
+
+
+@operation("tf.strided_slice", parameters=f"x|input_|input begin end strides {' '.join(MASKS)} var")
+def strided_slice(arguments: Arguments, layer: LayerBuilder) -> Tensor:
+    """Part of x, as TensorFlow writes it: bounds and steps, and bits that say which of them to pass over.
+
+    Source: tensorflow.org/api_docs/python/tf/strided_slice.
+    """
+    x = arguments.tensor_of_any_type("x")
+    begin, end = (arguments.integers(name) for name in ("begin", "end"))
+    strides = arguments.integers("strides", (1,) * len(begin))
+    begin_mask, end_mask, ellipsis_mask, new_axis_mask, shrink_mask = (
+        arguments.integer(name, 0, minimum=0) for name in MASKS
     )
+    if not len(begin) == len(end) == len(strides) or 0 in strides:
+        raise arguments.refusal("strides", "as many steps, none of them 0, as there are bounds")
+    items: list[Any] = []
+    for place, (first, last, step) in enumerate(zip(begin, end, strides, strict=True)):
+        bit = 1 << place
+        if ellipsis_mask & bit:
+            later = sum(not new_axis_mask & (1 << other) for other in range(place + 1, len(begin)))
+            items.extend([ALL] * (x.rank - later - sum(item is not None for item in items)))
+        elif new_axis_mask & bit:
+            items.append(None)
+        elif shrink_mask & bit:
+            items.append(first)
+        else:
+            backwards = step < 0
+            start = (END if backwards else 0) if begin_mask & bit else first
+            stop = (-END if backwards else END) if end_mask & bit else last
+            items.append(Range(start, stop, step))
+    return taken(x, items, layer)
+
+
+@operation("keras.ops.Take", parameters="x indices axis")
+def take(arguments: Arguments, layer: LayerBuilder) -> Tensor:
+    """The entries of one axis that a list names; of an array, those that a tensor names."""
+    x, indices = arguments.operand("x"), arguments.operand("indices")
+    return _gathered(x, indices, arguments, layer)
+
+
+@operation(
+    "tf.gather",
+    "tf.compat.v1.gather",
+    parameters="x|params|reference indices validate_indices axis batch_dims",
+)
+def gather(arguments: Arguments, layer: LayerBuilder) -> Tensor:
+    """The entries of one axis that a list names; with `batch_dims` 1, those that a tensor names for each sample."""
+    arguments.value("validate_indices")
+    x, indices = arguments.operand("x"), arguments.operand("indices")
+    shared = arguments.integer("batch_dims", 0, minimum=0)
+    if shared == 0:
+        return _gathered(x, indices, arguments, layer)
+    if shared > 1 or not isinstance(x, Tensor) or not isinstance(indices, Tensor):
+        raise arguments.refusal("batch_dims", "0, or 1 and two tensors")
+    if arguments.integer("axis", 1) % x.rank != 1:
+        raise arguments.refusal("axis", 'with "batch_dims" 1 the axis behind the batch, 1')
+    places = layer.keras_order(layer.cast(indices, INT64))
+    rows = layer.op("Unsqueeze", [places.value, layer.constant("axes", np.array([places.rank], np.int64))])
+    return Tensor(layer.op("GatherND", [layer.keras_order(x).value, rows], batch_dims=1), Layout.KERAS)
+
+
+def _gathered(x: Tensor | Array, indices: Tensor | Array, arguments: Arguments, layer: LayerBuilder) -> Tensor:
+    if isinstance(x, Tensor) and isinstance(indices, Tensor):
+        raise layer.error(
+            "takes entries of one tensor that another names, so that samples would mix",
+            "Use take_along_axis, or one_hot and matmul.",
+        )
+    if isinstance(x, Tensor):
+        assert isinstance(indices, np.ndarray)
+        return _entries(x, arguments.axis("axis", x, 0), indices, arguments, layer)
+    if not isinstance(indices, Tensor):
+        raise layer.error("is given no tensor", "Give one of its arguments as a tensor.")
+    axis = arguments.integer("axis", 0)
+    if axis not in (0, -x.ndim) or x.ndim == 0:
+        raise arguments.refusal("axis", "0, the first axis of the array")
+    places = layer.keras_order(layer.cast(indices, INT64))
+    return Tensor(layer.op("Gather", [layer.constant("rows", x), places.value]), Layout.KERAS)
+
+
+def _entries(x: Tensor, axis: int, indices: Array, arguments: Arguments, layer: LayerBuilder) -> Tensor:
+    size = x.shape[axis]
+    outside = isinstance(size, int) and not ((indices >= -size) & (indices < size)).all()
+    if indices.dtype != np.int64 or outside:
+        raise arguments.refusal("indices", f"integers that are places of an axis of size {size}")
+    if indices.ndim > 1:
+        x = layer.keras_order(x)
+    y = layer.op("Gather", [x.value, layer.constant("indices", indices)], axis=x.stored_axis(axis))
+    return Tensor(y, x.layout if indices.ndim else x.layout_without([axis]))
+
+
+@operation("keras.ops.TakeAlongAxis", parameters="x indices axis")
+def take_along_axis(arguments: Arguments, layer: LayerBuilder) -> Tensor:
+    """The entry of one axis that another tensor of as many axes names, place by place."""
+    x, indices = arguments.tensor_of_any_type("x"), arguments.tensor_of_any_type("indices")
+    axis = arguments.axis("axis", x)
+    others = [pair for i, pair in enumerate(zip(x.shape, indices.shape, strict=False)) if i != axis]
+    if x.rank != indices.rank or any(m != n for m, n in others):
+        raise layer.error(
+            f"its tensors {shown(x.shape)} and {shown(indices.shape)} differ in more than axis {axis}",
+            "Make their other sizes equal.",
+        )
+    values, places = layer.keras_order(x), layer.keras_order(layer.cast(indices, INT64))
+    return Tensor(layer.op("GatherElements", [values.value, places.value], axis=axis), Layout.KERAS)
+
+
+def _coded(x: Tensor, classes: int, place: int, layer: LayerBuilder) -> Tensor:
+    """Whether x is each of the whole numbers below `classes`, along an axis put in at a place: true or false."""
+    codes = expanded(layer.cast(x, INT64), place, layer)
+    numbers = np.arange(classes).reshape([-1 if axis == codes.stored_axis(place) else 1 for axis in range(codes.rank)])
+    return Tensor(layer.op("Equal", [codes.value, layer.constant("classes", numbers)]), codes.layout)
+
+
+def _place_of_classes(arguments: Arguments, x: Tensor) -> int:
+    axis = arguments.integer("axis", -1)
+    place = axis + x.rank + 1 if axis < 0 else axis
+    if not 0 < place <= x.rank:
+        raise arguments.refusal("axis", f"a place from 1 to {x.rank}: the batch must stay first")
+    return place
+
+
+def _class_count(arguments: Arguments, name: str) -> int:
+    count = arguments.integer(name, minimum=1)
+    if count > MAX_CLASSES:
+        raise arguments.refusal(name, f"at most {MAX_CLASSES}")
+    return count
+
+
+@operation(
+    "keras.ops.OneHot", "tf.one_hot", parameters="x|indices num_classes|depth on_value off_value axis dtype sparse"
+)
+def one_hot(arguments: Arguments, layer: LayerBuilder) -> Tensor:
+    """1 where x is each of the whole numbers below `num_classes`, else 0, along an axis of its own."""
+    x = arguments.tensor_of_any_type("x")
+    arguments.refuse_unless("sparse", False, "tensors are dense here")
+    coded = _coded(x, _class_count(arguments, "num_classes"), _place_of_classes(arguments, x), layer)
+    y = layer.cast(coded, read_dtype(arguments, ir.DataType.FLOAT))
+    on, off = arguments.number("on_value", 1.0), arguments.number("off_value", 0.0)
+    if (on, off) == (1.0, 0.0):
+        return y
+    values = [layer.scalar(name, number) for name, number in (("on", on), ("off", off))]
+    return Tensor(layer.op("Where", [coded.value, *values]), coded.layout)
+
+
+@operation("keras.ops.MultiHot", parameters="inputs num_classes|num_tokens axis dtype sparse")
+def multi_hot(arguments: Arguments, layer: LayerBuilder) -> Tensor:
+    """1 for each of the whole numbers below `num_classes` that stands in a sample's row, else 0."""
+    x = arguments.tensor_of_any_type("inputs")
+    arguments.refuse_unless("sparse", False, "tensors are dense here")
+    if x.rank != 2 or _place_of_classes(arguments, x) != 2:
+        raise layer.error(f"codes rows of numbers, and its input is {shown(x.shape)}", "Give a tensor (N, numbers).")
+    coded = layer.cast(_coded(x, _class_count(arguments, "num_classes"), 2, layer), ir.DataType.FLOAT)
+    return layer.cast(reduced("ReduceMax", coded, [1], layer, keepdims=False), read_dtype(arguments, ir.DataType.FLOAT))

@@ -1,60 +1,185 @@
-"""Operations that move, join or cut axes."""
+"""Operations that give a tensor other axes: reshaped, reordered, put in or taken out."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
+from converters.layers.extents import vector
 from converters.layers.layer_builder import LayerBuilder
-from converters.layers.operations.arguments import Arguments
+from converters.layers.operations.arguments import Arguments, brief
 from converters.layers.operations.registry import operation
-from converters.layers.tensor import Layout, Tensor, shown
+from converters.layers.tensor import Extent, Layout, Size, Tensor, shown
 
-__all__ = ["concatenate", "expand_dims", "reshape", "split", "squeeze", "squeezed", "transpose"]
+__all__ = [
+    "batch_flatten",
+    "expand_dims",
+    "expanded",
+    "move_axis",
+    "ravel",
+    "reordered",
+    "reshape",
+    "squeeze",
+    "squeezed",
+    "swap_axes",
+    "transpose",
+]
 
 
 @operation("keras.ops.Reshape", "tf.reshape", parameters="x|tensor newshape|shape")
 def reshape(arguments: Arguments, layer: LayerBuilder) -> Tensor:
-    """x in another shape, whose first size must be the batch's: -1, or the size that stands for it."""
-    x = arguments.tensor("x")
-    sizes = arguments.integers("newshape")
-    unknown = [axis for axis, size in enumerate(sizes) if size == -1]
-    if not sizes or len(unknown) > 1:
-        raise layer.error(f'"newshape" is {list(sizes)}', "Write at most one -1.")
-    x = x if x.has_keras_element_order() else layer.keras_order(x)
-    target = layer.constant("shape", np.array(sizes, np.int64))
-    return Tensor(layer.op("Reshape", [x.value, target]), Layout.KERAS)
+    """The elements of x, in Keras' order, in another shape.
+
+    The first size stands for the batch, or, if it is -1, for what the others leave: batch and other axes together.
+    Raises ConversionError if the elements do not fit, or the batch does not come first.
+    Source: keras.io/api/ops/numpy; ONNX Reshape, where 0 keeps a size.
+    """
+    x = arguments.tensor_of_any_type("x")
+    first, *others = arguments.extents("newshape")
+    if [first, *others].count(-1) > 1:
+        raise arguments.refusal("newshape", "at most one -1")
+    if first != -1 and not layer.is_batch(first):
+        raise layer.error(
+            f'"newshape" is {shown((first, *others))}, and the batch must stay first',
+            "Write -1 first, or the size of the batch.",
+        )
+    return _reshaped(x, first, _without_open_size(x, first, others, layer), layer)
 
 
-@operation("keras.ops.Transpose", "tf.transpose", parameters="x|a axes|perm")
+def _without_open_size(x: Tensor, first: Extent, others: Sequence[Extent], layer: LayerBuilder) -> list[Extent]:
+    """The sizes after the first, with a -1 among them as a number, where the elements of a sample are known."""
+    elements = _elements_per_sample(x, layer)
+    given = _elements([size for size in others if size != -1])
+    if elements is None or given is None:
+        return list(others)
+    fits = elements % given == 0 if -1 in (first, *others) else elements == given
+    if not fits:
+        raise layer.error(
+            f"its input {shown(x.shape)} has {elements} elements a sample, which do not fit the shape "
+            f"{shown((first, *others))}",
+            "Write sizes whose product is the same; one of them may be -1.",
+        )
+    return [elements // given if size == -1 else size for size in others]
+
+
+def _elements(sizes: Sequence[Size | Extent]) -> int | None:
+    known = [size for size in sizes if isinstance(size, int)]
+    return math.prod(known) if len(known) == len(sizes) else None
+
+
+def _elements_per_sample(x: Tensor, layer: LayerBuilder) -> int | None:
+    rows, elements = layer.rows_per_sample(x), _elements(x.shape[1:])
+    return None if rows is None or elements is None else rows * elements
+
+
+def _reshaped(x: Tensor, first: Extent, others: Sequence[Extent], layer: LayerBuilder) -> Tensor:
+    """x in a shape whose sizes after the first have no -1 but where it cannot be told."""
+    elements, given = _elements_per_sample(x, layer), _elements(others)
+    rows = 1 if first != -1 else None
+    if first == -1 and elements is not None and given is not None:
+        rows = elements // given
+    *spatial, channels = others or [1]
+    # What convolves channels without space wants them first.
+    channels_first = rows == 1 and len(others) > 2 and all(size == 1 for size in spatial)
+    sizes = [channels, *spatial] if channels_first else list(others)
+    keeps_first = rows is not None and rows == layer.rows_per_sample(x)
+    open_places = [place for place, size in enumerate(sizes) if not isinstance(size, int)]
+    if keeps_first and len(open_places) == 1 and -1 not in sizes:
+        sizes[open_places[0]] = -1
+    in_order = x if x.has_keras_element_order() else layer.keras_order(x)
+    y = layer.op("Reshape", [in_order.value, vector("shape", [0 if keeps_first else -1, *sizes], layer)])
+    layer.name_rows(y, rows)
+    return Tensor(y, Layout.CHANNELS_FIRST if channels_first else Layout.KERAS)
+
+
+@operation("keras.ops.Ravel", parameters="x")
+def ravel(arguments: Arguments, layer: LayerBuilder) -> Tensor:
+    """All elements, of all samples, along one axis."""
+    return _reshaped(arguments.tensor_of_any_type("x"), -1, [], layer)
+
+
+@operation("tf.keras.backend.batch_flatten", parameters="x")
+def batch_flatten(arguments: Arguments, layer: LayerBuilder) -> Tensor:
+    """The elements of each sample along one axis."""
+    x = arguments.tensor_of_any_type("x")
+    in_order = x if x.has_keras_element_order() else layer.keras_order(x)
+    return Tensor(layer.op("Flatten", [in_order.value]), Layout.KERAS)
+
+
+@operation("keras.ops.Transpose", "tf.transpose", "tf.compat.v1.transpose", parameters="x|a axes|perm conjugate")
 def transpose(arguments: Arguments, layer: LayerBuilder) -> Tensor:
-    """x with its axes in another order."""
-    x = layer.keras_order(arguments.tensor("x"))
+    """x with its axes in another order: reversed if none is given."""
+    x = arguments.tensor_of_any_type("x")
+    arguments.value("conjugate")  # of a real number, the number itself
     order = arguments.integers("axes", tuple(reversed(range(x.rank))))
+    return reordered(x, [axis + x.rank if axis < 0 else axis for axis in order], layer)
+
+
+def reordered(x: Tensor, order: Sequence[int], layer: LayerBuilder) -> Tensor:
+    """x with its Keras axes in another order.
+
+    Raises:
+        ConversionError: if the order does not name each axis once, the batch first.
+    """
     if sorted(order) != list(range(x.rank)) or order[0] != 0:
         raise layer.error(
-            f'"axes" is {list(order)} for a tensor {shown(x.shape)}', "Write each axis once, the batch, 0, first."
+            f"orders the axes of a tensor {shown(x.shape)} as {brief(order)}", "Name each once, the batch, 0, first."
         )
-    return Tensor(layer.transposed(x.value, order), Layout.KERAS)
+    return Tensor(layer.transposed(x.value, [x.stored_axis(axis) for axis in order]), Layout.KERAS)
+
+
+@operation("keras.ops.Moveaxis", parameters="x source destination")
+def move_axis(arguments: Arguments, layer: LayerBuilder) -> Tensor:
+    """x with some axes at other places, and the others in the order that they had."""
+    x = arguments.tensor_of_any_type("x")
+    sources, targets = (arguments.axes(name, x) for name in ("source", "destination"))
+    if len(sources) != len(targets):
+        raise arguments.refusal("destination", f"a place for each of the {len(sources)} axes")
+    order = [axis for axis in range(x.rank) if axis not in sources]
+    for target, source in sorted(zip(targets, sources, strict=True)):
+        order.insert(target, source)
+    return reordered(x, order, layer)
+
+
+@operation("keras.ops.Swapaxes", parameters="x axis1 axis2")
+def swap_axes(arguments: Arguments, layer: LayerBuilder) -> Tensor:
+    """x with two axes in each other's place."""
+    x = arguments.tensor_of_any_type("x")
+    first, second = (arguments.axis(name, x) for name in ("axis1", "axis2"))
+    order = list(range(x.rank))
+    order[first], order[second] = order[second], order[first]
+    return reordered(x, order, layer)
 
 
 @operation("keras.ops.ExpandDims", "tf.expand_dims", parameters="x|input axis")
 def expand_dims(arguments: Arguments, layer: LayerBuilder) -> Tensor:
-    """x with an axis of size 1 put in."""
-    x = layer.keras_order(arguments.tensor("x"))
-    (axis, *others) = arguments.integers("axis")
-    axis = axis + x.rank + 1 if axis < 0 else axis
-    if others or not 0 < axis <= x.rank:
-        raise layer.error(f'"axis" puts no axis into {shown(x.shape)}', f"Write one from 1 to {x.rank}.")
-    axes = layer.constant("axes", np.array([axis], np.int64))
-    return Tensor(layer.op("Unsqueeze", [x.value, axes]), Layout.KERAS)
+    """x with axes of size 1 put in, at places in the result."""
+    x = arguments.tensor_of_any_type("x")
+    given = arguments.integers("axis")
+    rank = x.rank + len(given)
+    axes = [axis + rank if axis < 0 else axis for axis in given]
+    if len(set(axes)) < len(axes) or not all(0 < axis < rank for axis in axes):
+        raise arguments.refusal("axis", f"places from 1 to {rank - 1}: the batch must stay first")
+    for axis in sorted(axes):
+        x = expanded(x, axis, layer)
+    return x
 
 
-@operation("keras.ops.Squeeze", "tf.squeeze", "tf.compat.v1.squeeze", parameters="x|input axis")
+def expanded(x: Tensor, axis: int, layer: LayerBuilder) -> Tensor:
+    """x with an axis of size 1 put in at a place in Keras' order, from 1 to its rank."""
+    if x.layout is Layout.CHANNELS_FIRST and axis == x.rank:
+        x = layer.keras_order(x)  # the channels are no longer last
+    place = axis if x.layout is Layout.KERAS else axis + 1
+    y = layer.op("Unsqueeze", [x.value, layer.constant("axes", np.array([place], np.int64))])
+    return Tensor(y, x.layout)
+
+
+@operation("keras.ops.Squeeze", "tf.squeeze", "tf.compat.v1.squeeze", parameters="x|input axis|squeeze_dims")
 def squeeze(arguments: Arguments, layer: LayerBuilder) -> Tensor:
-    """x without axes of size 1."""
-    x = arguments.tensor("x")
+    """x without axes of size 1: all that it has, if none is named."""
+    x = arguments.tensor_of_any_type("x")
     ones = tuple(axis for axis, size in enumerate(x.shape) if axis and size == 1)
-    axes = arguments.axes("axis", x, ones)
+    axes = arguments.axes("axis", x, ones, null_is_default=True)
     if any(x.shape[axis] != 1 for axis in axes):
         raise layer.error(f'"axis" names an axis of {shown(x.shape)} whose size is not 1', "Name axes of size 1.")
     return squeezed(x, axes, layer)
@@ -66,38 +191,3 @@ def squeezed(x: Tensor, axes: Sequence[int], layer: LayerBuilder) -> Tensor:
         return x
     stored = layer.constant("axes", np.array(sorted(x.stored_axis(axis) for axis in axes), np.int64))
     return Tensor(layer.op("Squeeze", [x.value, stored]), x.layout_without(axes))
-
-
-@operation("keras.ops.Concatenate", "tf.concat", parameters="xs|values axis")
-def concatenate(arguments: Arguments, layer: LayerBuilder) -> Tensor:
-    """The tensors one after the other along one axis."""
-    parts = arguments.tensors("xs")
-    if len({part.layout for part in parts}) > 1:
-        parts = [layer.keras_order(part) for part in parts]
-    (axis,) = arguments.axes("axis", parts[0], (-1,))[:1]
-    y = layer.op("Concat", [part.value for part in parts], axis=parts[0].stored_axis(axis))
-    return Tensor(y, parts[0].layout)
-
-
-@operation("keras.ops.Split", parameters="x indices_or_sections axis")
-def split(arguments: Arguments, layer: LayerBuilder) -> tuple[Tensor, ...]:
-    """x cut along one axis: into a number of equal parts, or before each of a list of places.
-
-    Source: keras.io/api/ops/numpy; ONNX Split, opset 13.
-    """
-    x = arguments.tensor("x")
-    (axis,) = arguments.axes("axis", x, (0,))[:1]
-    size = layer.known_size(x, x.stored_axis(axis))
-    places = arguments.value("indices_or_sections")
-    if isinstance(places, int):
-        if places < 1 or size % places:
-            raise layer.error(f"cuts an axis of size {size} into {places} equal parts", "Give a divisor of the size.")
-        places = range(size // places, size, size // places)
-    else:
-        places = arguments.integers("indices_or_sections")
-    sizes = np.diff([0, *places, size])
-    if (sizes < 1).any():
-        raise layer.error(f"cuts an axis of size {size} before {list(places)}", "Give rising places within the axis.")
-    parts = layer.constant("sizes", sizes.astype(np.int64))
-    outputs = layer.op_outputs("Split", [x.value, parts], len(sizes), axis=x.stored_axis(axis))
-    return tuple(Tensor(output, x.layout) for output in outputs)

@@ -14,19 +14,85 @@ from keras import layers as kl
 import converters
 from converters.errors import ConversionError
 from converters.to_keras.operations import FORMS
-from tests.converters.keras_oracle import convert_keras, random_inputs, randomize
+from tests.converters.keras_oracle import BATCH, convert_keras, random_inputs, randomize
 from tests.converters.keras_round_trip import assert_predicts_the_same, given_back, layer_config, predictions
-from tests.converters.test_operations import KERAS_2_CASES, SHAPE, Compute, flat, written_by_keras_2
+from tests.converters.operation_cases import CASES
+from tests.converters.operation_cases.case import SHAPE, Compute
+from tests.converters.test_operations import COMPUTED_AT_ONCE, joined
+
+NOT_LOADED_BY_KERAS = {
+    "keras.ops.AdaptiveAveragePool": "Keras gets the list that its own JSON holds, and wants a tuple",
+    "keras.ops.AdaptiveMaxPool": "Keras gets the list that its own JSON holds, and wants a tuple",
+    "keras.ops.ExtractPatches": "Keras writes no name into its config, and gives it another one",
+}
+"""Operation -> why Keras 3.15 does not get from its own JSON what it wrote."""
+
+FIRST_CASES = {
+    name: next(iter(cases.items()))
+    for name, cases in CASES.items()
+    if name not in COMPUTED_AT_ONCE and name not in NOT_LOADED_BY_KERAS
+}
+"""Operation -> the fact under test and case: what is given back holds its config and call as they were."""
 
 
-@pytest.mark.parametrize("name", flat())
+@pytest.mark.parametrize("name", FIRST_CASES)
 def test_an_operation_that_was_given_back_predicts_the_same(name: str, tmp_path: Path) -> None:
-    x, y = keras.Input(SHAPE, name="x"), keras.Input(SHAPE, name="y")
-    model = keras.Model([x, y], [kl.Flatten()(flat()[name](x, y)), kl.ReLU()(y)])
+    fact, compute = FIRST_CASES[name]
+    batch = BATCH if fact == "a known batch" else None
+    x, y = (keras.Input(SHAPE, batch_size=batch, name=name) for name in "xy")
+    model = keras.Model([x, y], [joined(compute(x, y)), kl.ReLU()(y)])
     randomize(model)
     inputs = random_inputs([SHAPE, SHAPE])
     back = given_back(convert_keras(model, tmp_path), tmp_path)
     assert_predicts_the_same(back, predictions(model, inputs), inputs)
+
+
+def written_by_keras_2(function: str, *arguments: Any, class_name: str = "TFOpLambda") -> list[dict[str, Any]]:
+    """A network of one TensorFlow function, as Keras 2 writes it."""
+    shape = [None, *SHAPE]
+    return [
+        {"class_name": "InputLayer", "config": {"name": "x", "batch_input_shape": shape}, "inbound_nodes": []},
+        {"class_name": "InputLayer", "config": {"name": "y", "batch_input_shape": shape}, "inbound_nodes": []},
+        {
+            "class_name": class_name,
+            "config": {"name": f"tf.{function}", "trainable": True, "dtype": "float32", "function": function},
+            "name": f"tf.{function}",
+            "inbound_nodes": [*arguments],
+        },
+        {
+            "class_name": "Add",
+            "config": {"name": "end"},
+            "inbound_nodes": [[[f"tf.{function}", 0, 0, {}], ["y", 0, 0, {}]]],
+        },
+    ]
+
+
+RANGES = [{"start": None, "stop": None, "step": None}, {"start": 1, "stop": 2, "step": None}]
+KERAS_2_CASES: dict[str, tuple[list[dict[str, Any]], Compute]] = {
+    "a number": (written_by_keras_2("math.multiply", ["x", 0, 0, {"y": 2.5, "name": None}]), lambda x, y: 2.5 * x),
+    "a tensor": (written_by_keras_2("__operators__.add", ["x", 0, 0, {"y": ["y", 0, 0]}]), lambda x, y: x + y),
+    "an array": (
+        written_by_keras_2("math.truediv", ["x", 0, 0, {"y": [[[[1.0, 2.0, 4.0]]]], "name": None}]),
+        lambda x, y: x / np.array([1.0, 2.0, 4.0]),
+    ),
+    "a number before it": (
+        written_by_keras_2("math.subtract", ["_CONSTANT_VALUE", -1, 1.5, {"y": ["x", 0, 0], "name": None}]),
+        lambda x, y: 1.5 - x,
+    ),
+    "a list of tensors": (
+        written_by_keras_2("concat", [["x", 0, 0, {"axis": 1}], ["y", 0, 0, {"axis": 1}]])[:3],
+        lambda x, y: np.concatenate([x, y], 1),
+    ),
+    "a slice": (
+        written_by_keras_2("__operators__.getitem", ["x", 0, 0, {"slice_spec": RANGES}], class_name="SlicingOpLambda"),
+        lambda x, y: x[:, 1:2],
+    ),
+    "an activation": (written_by_keras_2("nn.relu", ["x", 0, 0, {"name": None}]), lambda x, y: np.maximum(x, 0)),
+    "a mean": (
+        written_by_keras_2("math.reduce_mean", ["x", 0, 0, {"axis": [1, 2], "keepdims": True}]),
+        lambda x, y: x.mean((1, 2), keepdims=True),
+    ),
+}
 
 
 def converted(layers: list[dict[str, Any]], folder: Path) -> Any:
