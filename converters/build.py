@@ -4,8 +4,8 @@ The problems of all layers are told at once: those of their configs, and those t
 input. What depends on a layer that has one cannot be judged, and is passed over.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,12 @@ from converters.keys import Keys
 from converters.layers import LAYERS, LayerEntry, find_layer
 from converters.layers.data_format import input_layout
 from converters.layers.layer_builder import GraphBuilder, IoLayout, LayerBuilder, SpatialSizes
+from converters.layers.masks import FORGETTING, masked_inputs, number_of_masks, passed_on, same_in_keras
 from converters.layers.operations import KERAS_PREFIX, OPERATIONS, TF_PREFIX
 from converters.layers.opsets import MAX_OPSET, MIN_OPSET
+from converters.layers.registry import Arity
 from converters.layers.tensor import Layout, Numbers, Tensor
+from converters.layers.time_distributed import Steps, time_distributed
 from converters.model_file import MAX_MODEL_BYTES
 from converters.network import Layer, Network, Ref, Step, execution_order
 from converters.network_json import network_json
@@ -137,6 +140,7 @@ def build_model(
             input_layout=input_layout(network),
             io_layout=io_layout,
             spatial_sizes=sizes,
+            keras_version=network.keras_version,
         )
 
     if dynamic_spatial:
@@ -185,6 +189,7 @@ def outline(network: Network) -> Outline:
         names=list(plan.names.values()),
         input_shape=None,
         input_layout=input_layout(network),
+        keras_version=network.keras_version,
     )
     tensors = _whole(plan, graph).tensors
     return Outline(
@@ -289,11 +294,21 @@ def _carried_out(
         build.builders[key] = builder
         try:
             build.tensors[key] = _build_call(step, recipe, build.tensors, builder, graph)
+            if recipe.entry.class_name in FORGETTING and not builder.written_by_keras_2:
+                _forget_masks(step, build)
         except ConversionError as error:
             build.errors.append(error)
             if stand_ins is not None:
                 build.tensors[key] = stand_ins[key]
     return build
+
+
+def _forget_masks(step: Step, build: _Build) -> None:
+    """Change the tensors that a call was given, and those that are the same in Keras, to ones without masks."""
+    given = {same_in_keras(_output(build.tensors, ref).value) for ref in step.inputs}
+    for key, outputs in build.tensors.items():
+        if any(x.mask is not None and same_in_keras(x.value) in given for x in outputs):
+            build.tensors[key] = tuple(replace(x, mask=None) if same_in_keras(x.value) in given else x for x in outputs)
 
 
 def _planned(network: Network, notices: Notices) -> _Plan:
@@ -320,9 +335,10 @@ def _read_config(layer: Layer, keras_version: int | None, notices: Notices) -> _
     if entry is None:
         raise _unsupported(layer)
     for call in layer.calls:
-        if not entry.arity.accepts(len(call.inputs)):
+        given = len(call.inputs) - (number_of_masks(call) if entry.arity is not Arity.NAMED else 0)
+        if not entry.arity.accepts(given):
             raise ConversionError(
-                f"takes {entry.arity.value}, and is given {len(call.inputs)}",
+                f"takes {entry.arity.value}, and is given {given}",
                 place=layer.place,
                 fix='Change its "inbound_nodes".',
                 layer=layer.name,
@@ -384,9 +400,7 @@ def _build_call(
 ) -> tuple[Tensor, ...]:
     inputs = [_output(tensors, ref) for ref in step.inputs]
     nodes_before = len(graph.nodes)
-    if recipe.entry.takes_floats:
-        inputs = [builder.cast(_no_numbers(x, builder), ir.DataType.FLOAT) for x in inputs]
-    outputs = recipe.entry.convert(recipe.config, inputs, builder)
+    outputs = _converted(step.layer, recipe, inputs, builder)
     emitted = graph.nodes[nodes_before:]
     named: set[ir.Value] = set()
     for number, output in enumerate(outputs):
@@ -397,6 +411,23 @@ def _build_call(
             graph.rename(output.value, name)  # an input layer's name is that of the graph input
             named.add(output.value)
     return outputs
+
+
+def _converted(layer: Layer, recipe: _Recipe, inputs: list[Tensor], builder: LayerBuilder) -> tuple[Tensor, ...]:
+    """What the function of the layer's class gives, with the masks that its class passes on."""
+    entry = recipe.entry
+    if entry.arity is not Arity.NAMED:
+        inputs = masked_inputs(builder.call, inputs)
+    if entry.takes_floats:
+        inputs = [builder.cast(_no_numbers(x, builder), ir.DataType.FLOAT) for x in inputs]
+
+    def convert(given: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        return passed_on(entry.class_name, given, entry.convert(recipe.config, given, builder), builder)
+
+    if not layer.time_distributed:
+        return convert(inputs)
+    steps = Steps(layer.time_distributed, layer.in_distributed_model)
+    return time_distributed(convert, entry.class_name, inputs, steps, builder)
 
 
 def _no_numbers(x: Tensor, builder: LayerBuilder) -> Tensor:

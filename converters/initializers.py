@@ -22,6 +22,7 @@ __all__ = [
     "ONES",
     "READERS",
     "ZEROS",
+    "BetweenAxes",
     "Constant",
     "Distribution",
     "FanMode",
@@ -31,6 +32,7 @@ __all__ = [
     "RandomNormal",
     "RandomUniform",
     "TruncatedNormal",
+    "UnitForgetBias",
     "VarianceScaling",
     "generator",
     "initializer_class",
@@ -143,7 +145,11 @@ class VarianceScaling(_AnyShape):
     distribution: Distribution
 
     def draw(self, shape: Shape, random: np.random.Generator) -> Array:
-        fan_in, fan_out = fans(shape)
+        return self.drawn(shape, fans(shape), random)
+
+    def drawn(self, shape: Shape, fans: tuple[float, float], random: np.random.Generator) -> Array:
+        """Values of this shape for a kernel with these fans, in and out."""
+        fan_in, fan_out = fans
         fan = {FanMode.FAN_IN: fan_in, FanMode.FAN_OUT: fan_out, FanMode.FAN_AVG: (fan_in + fan_out) / 2}[self.mode]
         variance = self.scale / max(1.0, fan)
         if self.distribution is Distribution.UNIFORM:
@@ -183,6 +189,36 @@ class Identity:
 
     def draw(self, shape: Shape, random: np.random.Generator) -> Array:
         return np.float32(self.gain) * np.eye(*shape, dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class BetweenAxes:
+    """Another rule for a kernel whose fans are the products of some of its axes, as Keras has it in `EinsumDense`."""
+
+    rule: Initializer
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+    def refusal(self, shape: Shape) -> str | None:
+        return self.rule.refusal(shape)
+
+    def draw(self, shape: Shape, random: np.random.Generator) -> Array:
+        if not isinstance(self.rule, VarianceScaling):
+            return self.rule.draw(shape, random)
+        fan_in, fan_out = (float(math.prod(shape[axis] for axis in axes)) for axes in (self.inputs, self.outputs))
+        return self.rule.drawn(shape, (fan_in, fan_out), random)
+
+
+@dataclass(frozen=True)
+class UnitForgetBias(_AnyShape):
+    """The biases of an LSTM: ones for the forget gate, the second of four, and what another rule gives for the rest."""
+
+    rest: Initializer
+
+    def draw(self, shape: Shape, random: np.random.Generator) -> Array:
+        units = shape[0] // 4
+        first, others = self.rest.draw((units,), random), self.rest.draw((2 * units,), random)
+        return np.concatenate([first, np.ones(units, np.float32), others])
 
 
 ZEROS = Constant(0.0)

@@ -11,8 +11,10 @@ from converters.json_text import JsonArray, JsonObject, read_json
 from converters.keras_archive import ARCHIVE_SUFFIX, ARCHIVED_CONFIG, archived_keras_version, read_archived_config
 from converters.keras_calls import read_calls, read_refs
 from converters.keras_version import keras_version
+from converters.keras_wrappers import TIME_DISTRIBUTED, without_time_distributed
 from converters.nested import inline
 from converters.network import Call, Layer, Network, Ref, check_references, drop_unreachable
+from converters.roles import IN_DISTRIBUTED_MODEL_KEY
 
 __all__ = ["CONTAINERS", "network_from_json", "read_network"]
 
@@ -146,6 +148,11 @@ class _Described:
     config: JsonObject
     trainable: bool
     inner: Network | None
+    wrapped: JsonObject
+    """The layer itself, within all TimeDistributed."""
+    wrapped_config: JsonObject
+    wrappers: int
+    """How many TimeDistributed there are."""
 
 
 def _read_layers(container: _Container) -> list[Layer]:
@@ -171,9 +178,21 @@ def _read_layers(container: _Container) -> list[Layer]:
             calls = tuple(_calls(layer.value, layer.kind, layers, container.sequential))
         except ConversionError as error:
             errors.append(error)
-        class_name, place = _class_name(layer.value, layer.config), layer.value.place()
-        module = _operation_module(layer.value)
-        layers.append(Layer(layer.name, class_name, layer.config, calls, place, layer.trainable, layer.inner, module))
+        layers.append(
+            Layer(
+                layer.name,
+                _class_name(layer.wrapped, layer.wrapped_config),
+                layer.wrapped_config,
+                calls,
+                layer.value.place(),
+                layer.trainable,
+                layer.inner,
+                _operation_module(layer.wrapped),
+                layer.wrappers,
+                # Models keep their network flat (`network_json`), and remember this of its layers.
+                in_distributed_model=layer.config.get(IN_DISTRIBUTED_MODEL_KEY) is True,
+            )
+        )
     if errors:
         raise joined(errors, container.place)
     return layers
@@ -192,13 +211,37 @@ def _described(value: JsonObject, container: _Container, counts: Counter[str]) -
     counts[kind] += 1
     name = _name(value) or _name(config) or f"{kind.lower()}_{counts[kind]}"
     trainable = _trainable(config, name, kind) and container.trainable
-    return _Described(value, name, kind, config, trainable, _inner(value, trainable) if kind in CONTAINERS else None)
+    wrapped, wrapped_config, wrappers = value, config, 0
+    if kind == TIME_DISTRIBUTED:
+        wrapped, wrappers = _without_time_distributed(value, name)
+        wrapped_config = wrapped["config"]
+        trainable = _trainable(wrapped_config, name, str(wrapped["class_name"])) and trainable
+    inner = _inner(wrapped, trainable) if wrapped["class_name"] in CONTAINERS else None
+    return _Described(value, name, kind, config, trainable, inner, wrapped, wrapped_config, wrappers)
 
 
 def _operation_module(value: JsonObject) -> str:
     """Where an operation of Keras 3 lives, empty for everything else."""
     module = value.get("module")
     return module if isinstance(module, str) and module.startswith(OPERATION_MODULES) else ""
+
+
+def _without_time_distributed(value: JsonObject, name: str) -> tuple[JsonObject, int]:
+    """What TimeDistributed holds, and how many there are around it."""
+    wrapped, wrappers = without_time_distributed(value)
+    if (
+        isinstance(wrapped, JsonObject)
+        and isinstance(wrapped.get("class_name"), str)
+        and isinstance(wrapped.get("config"), JsonObject)
+    ):
+        return wrapped, wrappers
+    raise ConversionError(
+        "holds no layer",
+        place=value.place(),
+        fix='Write it at "layer" of the config: {"class_name": ..., "config": {...}}.',
+        layer=name,
+        class_name=TIME_DISTRIBUTED,
+    )
 
 
 def _class_name(value: JsonObject, config: JsonObject) -> str:

@@ -256,6 +256,11 @@ class Keys:
         if value is not None and value != expected:
             raise self.error(key, f"is {_shown(value)}: {why}", f"Write {_shown(expected)}, or leave it out.")
 
+    def is_null(self, key: str) -> bool:
+        """Whether null is there, where that means something else than an absent key."""
+        self._read.add(key)
+        return key in self._config and self._config[key] is None
+
     def has(self, key: str) -> bool:
         """Whether the key is there and not null."""
         return self._config.get(key) is not None

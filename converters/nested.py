@@ -87,7 +87,13 @@ class _Inliner:
                     for number in range(len(layer.calls))
                     for call in part.calls
                 )
-                yield replace(part, name=f"{layer.name}.{part.name}", calls=calls)
+                yield replace(
+                    part,
+                    name=f"{layer.name}.{part.name}",
+                    calls=calls,
+                    time_distributed=part.time_distributed + layer.time_distributed,
+                    in_distributed_model=part.in_distributed_model or layer.time_distributed > 0,
+                )
 
     def _moved(self, call: Call) -> Call:
         return replace(call, inputs=tuple(map(self._resolved, call.inputs)))

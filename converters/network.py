@@ -68,6 +68,8 @@ class Layer:
 
     `inner` is what a model that serves as a layer consists of; `converters.nested` puts it in the layer's place.
     `module` is where an operation of Keras 3 lives by the file's word, empty for everything else.
+    `time_distributed` is how many TimeDistributed it stands in: it acts on each of so many axes behind the batch alone.
+    `in_distributed_model` says that one of them is around a model which the layer is part of.
     """
 
     name: str
@@ -78,6 +80,8 @@ class Layer:
     trainable: bool
     inner: "Network | None" = None
     module: str = ""
+    time_distributed: int = 0
+    in_distributed_model: bool = False
 
 
 @dataclass(frozen=True)

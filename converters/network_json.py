@@ -8,8 +8,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from converters.keras_wrappers import TIME_DISTRIBUTED
 from converters.layers.operations import KERAS_PREFIX, TF_PREFIX
 from converters.network import Call, Layer, Network, Operand, Ref
+from converters.roles import IN_DISTRIBUTED_MODEL_KEY
 
 __all__ = ["network_json"]
 
@@ -39,6 +41,12 @@ def _layer(layer: Layer, config: Mapping[str, Any]) -> dict[str, Any]:
     elif layer.class_name.startswith(TF_PREFIX):
         written["class_name"] = "TFOpLambda"
     written["config"] = config if layer.trainable else {**config, "trainable": False}
+    for _wrapper in range(layer.time_distributed):
+        inner = {key: written[key] for key in ("class_name", "module", "config") if key in written}
+        written |= {"class_name": TIME_DISTRIBUTED, "config": {"layer": inner}}
+        written.pop("module", None)
+    if layer.in_distributed_model:
+        written["config"][IN_DISTRIBUTED_MODEL_KEY] = True
     # An input layer is called with nothing.
     written["inbound_nodes"] = [_call(call) for call in layer.calls if call.inputs]
     return written

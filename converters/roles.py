@@ -13,11 +13,14 @@ import onnx_ir as ir
 __all__ = [
     "CLASS_NAME_KEY",
     "FIXED_KEY",
+    "INNER_CLASSES_KEY",
+    "IN_DISTRIBUTED_MODEL_KEY",
     "KERAS_AXES_KEY",
     "LAYER_KEY",
     "NETWORK_KEY",
     "ORDER_KEY",
     "SHARED_MASK_KEY",
+    "TIME_DISTRIBUTED_KEY",
     "TRAINABLE_KEY",
     "InitializerRole",
     "Role",
@@ -31,7 +34,13 @@ NETWORK_KEY = "onnxgrid.network"
 LAYER_KEY = "onnxgrid.layer"
 """Node metadata: the name of the layer that the node belongs to; the same in every call of a shared layer."""
 CLASS_NAME_KEY = "onnxgrid.class_name"
-"""Node metadata: the layer's class, as its file spells it."""
+"""Node metadata: the layer's class, as its file spells it; of a layer in TimeDistributed, its own."""
+INNER_CLASSES_KEY = "onnxgrid.inner_classes"
+"""Node metadata: the classes of the layers or cells that a layer consists of, `LSTM,GRU`, where its file lists them."""
+TIME_DISTRIBUTED_KEY = "onnxgrid.time_distributed"
+"""Node metadata: how many TimeDistributed the layer stands in; absent if in none."""
+IN_DISTRIBUTED_MODEL_KEY = "onnxgrid.in_distributed_model"
+"""Node metadata: "true" where one of those is around a model that the layer is part of, else absent."""
 ORDER_KEY = "onnxgrid.order"
 """Node metadata: the layer's place in the network's list, from 0."""
 TRAINABLE_KEY = "onnxgrid.trainable"
@@ -40,7 +49,8 @@ FIXED_KEY = "onnxgrid.fixed"
 """Node metadata: a JSON list of those float initializers among the node's inputs that are never trained nor counted."""
 KERAS_AXES_KEY = "onnxgrid.keras_axes"
 """Node metadata: JSON, by name of those parameters among the node's inputs that have several axes: the shape in Keras,
-and the Keras axis that stands at each ONNX axis. Weights go to and from Keras' files by it."""
+and the Keras axis that stands at each ONNX axis; then, where there are any, the groups and the gates of its
+`AxisOrder`. Weights go to and from Keras' files by it."""
 SHARED_MASK_KEY = "onnxgrid.shared_mask"
 """Metadata of a Dropout node: a JSON list of the axes whose entries training drops together."""
 

@@ -5,7 +5,7 @@ That is the network of the file, where Keras can load it as it is, else the one 
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,8 +18,10 @@ import onnx_ir as ir
 
 from converters.errors import ConversionError
 from converters.keras_archive import ARCHIVE_SUFFIX, archived_config
+from converters.keras_wrappers import TIME_DISTRIBUTED
 from converters.to_keras import to_keras
-from converters.weights.keras_names import KERAS_VARIABLES, NOT_WEIGHTS, NetworkLayer, network_layers
+from converters.weights.keras_names import NetworkLayer, network_layers
+from converters.weights.keras_variables import NOT_WEIGHTS, KerasVariable, keras_variables
 from onnxgrid.errors import WorkFailed
 
 __all__ = ["CheckReport", "check_model"]
@@ -43,6 +45,8 @@ MAX_SHOWN_CHARACTERS = 100
 ORT_MAX_OPSET = 21
 """The newest opset that ONNX Runtime 1.19 knows."""
 
+NOT_RUN = "nothing here runs it: ONNX Runtime knows no opset {opset}, and the reference of onnx passes over masks"
+
 KERAS_ERRORS = (AttributeError, ImportError, KeyError, NotImplementedError, RuntimeError, TypeError, ValueError)
 """What Keras raises for a network that it cannot load."""
 
@@ -52,7 +56,7 @@ class CheckReport:
     """What a check found.
 
     Args:
-        runtime: what ran the model.
+        runtime: what ran the model; empty if nothing here can.
         difference: the largest difference from Keras, relative to its largest output; None if nothing was compared.
         reason: why nothing was compared; empty if something was.
         varies: whether different inputs gave different outputs; if not, a comparison says little.
@@ -73,12 +77,13 @@ class CheckReport:
             compared = f"equals {keras} to {self.difference:.1e} of the largest output"
             if not self.varies:
                 compared += ", but gives the same for every input: with these weights that says little"
-        return [f"check: runs in {self.runtime}", f"check: {compared}"]
+        runs = [f"check: runs in {self.runtime}"] if self.runtime else []
+        return [*runs, f"check: {compared}"]
 
     def to_json(self) -> dict[str, Any]:
         """All of it, for a machine."""
         return {
-            "runtime": self.runtime,
+            "runtime": self.runtime or None,
             "difference": self.difference,
             "reason": self.reason or None,
             "varies": self.varies,
@@ -113,10 +118,13 @@ def check_model(
     declared = None if isinstance(reference, str) else [tuple(x.shape) for x in reference.model.inputs]
     random = np.random.default_rng(seed)
     feeds = {
-        str(value.name): random.standard_normal(_sizes(value, keras_shape, channels_last)).astype(np.float32)
+        str(value.name): _numbers(value, _sizes(value, keras_shape, channels_last), random)
         for value, keras_shape in zip(model.graph.inputs, declared or [()] * len(model.graph.inputs), strict=True)
     }
-    runtime, outputs = _run(model, feeds)
+    run = _run(model, feeds)
+    if run is None:
+        return CheckReport("", None, NOT_RUN.format(opset=model.graph.opset_imports[""]))
+    runtime, outputs = run
     for value, output in zip(model.graph.outputs, outputs, strict=True):
         if not np.isfinite(output).all():
             raise WorkFailed(
@@ -143,6 +151,24 @@ def check_model(
     return CheckReport(runtime, difference, "", varies, reference.given_back)
 
 
+def _numbers(value: ir.Value, sizes: tuple[int, ...], random: np.random.Generator) -> Array:
+    """What goes into an input: normal numbers, or where words are looked up by them, numbers of words."""
+    words = min(_counts_of_words(value), default=0)
+    numbers = random.integers(words, size=sizes) if words else random.standard_normal(sizes)
+    return numbers.astype(np.float32)
+
+
+def _counts_of_words(value: ir.Value) -> Iterator[int]:
+    """The number of rows of each table in which an input's numbers are looked up, once its axes are in order."""
+    for node, _position in value.uses():
+        if node.op_type in ("Cast", "Reshape", "Transpose"):
+            yield from _counts_of_words(node.outputs[0])
+        elif node.op_type == "Gather" and value.dtype is ir.DataType.INT64:
+            table = node.inputs[0]
+            if table is not None and table.is_initializer() and table.shape is not None:
+                yield int(table.shape.numpy()[0])
+
+
 def _sizes(value: ir.Value, keras_shape: tuple[int | None, ...], channels_last: bool) -> tuple[int, ...]:
     """The sizes of an input; those that it leaves open are Keras' where Keras has them."""
     assert value.shape is not None
@@ -156,7 +182,8 @@ def _filled(shape: Any) -> tuple[int, ...]:
     return tuple(OPEN_SIZE if size is None else size for size in shape)
 
 
-def _run(model: ir.Model, feeds: Mapping[str, Array]) -> tuple[str, list[Array]]:
+def _run(model: ir.Model, feeds: Mapping[str, Array]) -> tuple[str, list[Array]] | None:
+    """What ran the model, and its outputs; None if nothing that is installed runs it as ONNX specifies it."""
     proto = ir.to_proto(model)
     opset = model.graph.opset_imports[""]
     if find_spec("onnxruntime") is not None and opset <= ORT_MAX_OPSET:
@@ -166,8 +193,16 @@ def _run(model: ir.Model, feeds: Mapping[str, Array]) -> tuple[str, list[Array]]
         options.log_severity_level = 3
         session = onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
         return f"ONNX Runtime {onnxruntime.__version__}", session.run(None, dict(feeds))
+    if any(map(_the_reference_gets_wrong, model.graph)):
+        return None
     outputs = onnx.reference.ReferenceEvaluator(proto).run(None, dict(feeds))
     return f"the reference of onnx {onnx.__version__}", list(outputs)
+
+
+def _the_reference_gets_wrong(node: ir.Node) -> bool:
+    """Whether it is a recurrent operator of which the reference passes over the activations or the lengths."""
+    lengths = node.inputs[4] if len(node.inputs) > 4 else None
+    return node.op_type in ("GRU", "LSTM", "RNN") and ("activations" in node.attributes or lengths is not None)
 
 
 def _reference(model: ir.Model, network: Path | None, channels_last: bool) -> _Reference | str:
@@ -221,10 +256,9 @@ def _load(text: str) -> Any:
 def _put_weights(model: ir.Model, reference: _Reference) -> str:
     """Change the Keras model's variables to the model's values; why that cannot be done, or ""."""
     for name, keras_layer in _keras_layers(reference.model, ""):
-        for variable in keras_layer.weights:
-            if variable.name in NOT_WEIGHTS:
-                continue
-            values = _values(model, reference.layers.get(name), variable.name)
+        variables = [variable for variable in keras_layer.weights if variable.name not in NOT_WEIGHTS]
+        arrays = _arrays(model, reference.layers.get(name), [variable.name for variable in variables])
+        for variable, values in zip(variables, arrays, strict=True):
             if values is None or values.shape != tuple(variable.shape):
                 return f"its variable '{name}/{variable.name}' has no counterpart in the model"
             variable.assign(values)
@@ -233,18 +267,32 @@ def _put_weights(model: ir.Model, reference: _Reference) -> str:
 
 def _keras_layers(keras_model: Any, prefix: str) -> Iterator[tuple[str, Any]]:
     for layer in keras_model.layers:
-        if hasattr(layer, "layers"):
-            yield from _keras_layers(layer, f"{prefix}{layer.name}.")
+        inner = layer
+        while type(inner).__name__ == TIME_DISTRIBUTED:
+            inner = inner.layer
+        if hasattr(inner, "layers"):
+            yield from _keras_layers(inner, f"{prefix}{layer.name}.")
         else:
-            yield f"{prefix}{layer.name}", layer
+            yield f"{prefix}{layer.name}", inner
 
 
-def _values(model: ir.Model, layer: NetworkLayer | None, variable: str) -> Array | None:
+def _arrays(model: ir.Model, layer: NetworkLayer | None, variables: Sequence[str]) -> list[Array | None]:
+    """The model's values of a layer's variables in Keras' order and shape; None for those that it does not have."""
     if layer is None:
-        return None
+        return [None] * len(variables)
+    known = {v.names[0]: v for v in keras_variables(layer.class_name)}
+    by_order = len(layer.variables) == len(variables)
+    found = [known[name] for name in layer.variables] if by_order else [_alike(known.values(), v) for v in variables]
+    return [None if v is None else _array(model, layer, v) for v in found]
+
+
+def _alike(known: Iterable[KerasVariable], variable: str) -> KerasVariable | None:
     variable = re.sub(r"_[0-9]+$", "", variable)  # Keras counts those that a layer gives no name
-    known = next((v for v in KERAS_VARIABLES.get(layer.class_name, ()) if variable in v.names), None)
-    name = f"{layer.name}.{known.parameter}" if known is not None else ""
+    return next((v for v in known if variable in v.names), None)
+
+
+def _array(model: ir.Model, layer: NetworkLayer, variable: KerasVariable) -> Array | None:
+    name = f"{layer.name}.{variable.parameter}"
     value = model.graph.initializers.get(name)
     if value is None or value.const_value is None:
         return None

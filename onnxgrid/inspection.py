@@ -30,6 +30,11 @@ Shape = tuple[int | str | None, ...]
 ACTIVATION_CLASSES = frozenset({"Activation", "ELU", "LeakyReLU", "PReLU", "ReLU", "Softmax", "ThresholdedReLU"})
 """Keras layers that are an activation, and so have none fused into them."""
 
+ATTENTION_CLASSES = frozenset(
+    {"AdditiveAttention", "Attention", "GroupQueryAttention", "GroupedQueryAttention", "MultiHeadAttention"}
+)
+"""Keras layers whose own formula holds a softmax."""
+
 ACTIVATION_OPERATORS = frozenset(
     {
         "Elu",
@@ -246,7 +251,8 @@ def _operations(model: ir.Model, layers: Mapping[str, list[ir.Node]]) -> int:
 
 def _has_fused_activation(nodes: Iterable[ir.Node]) -> bool:
     return any(
-        node.op_type in ACTIVATION_OPERATORS and node.metadata_props.get(CLASS_NAME_KEY) not in ACTIVATION_CLASSES
+        node.op_type in ACTIVATION_OPERATORS
+        and node.metadata_props.get(CLASS_NAME_KEY) not in ACTIVATION_CLASSES | ATTENTION_CLASSES
         for node in nodes
     )
 

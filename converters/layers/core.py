@@ -1,4 +1,4 @@
-"""Layers at the core of Keras: the input, Dense, Embedding and Identity."""
+"""Layers at the core of Keras: the input, Dense, Embedding, Masking and Identity."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,10 +20,13 @@ __all__ = [
     "EmbeddingConfig",
     "IdentityConfig",
     "InputLayerConfig",
+    "MaskingConfig",
     "dense",
     "embedding",
     "identity",
     "input_layer",
+    "linear",
+    "masking",
 ]
 
 SHAPE_KEYS = ("batch_shape", "batch_input_shape", "build_input_shape", "input_shape", "shape")
@@ -96,6 +99,11 @@ def dense(config: DenseConfig, inputs: Sequence[Tensor], layer: LayerBuilder) ->
     kernel_shape = (layer.known_size(x, x.stored_axis(x.rank - 1)), config.units)
     weight = layer.parameter("weight", kernel_shape, DENSE_KERNEL, config.kernel_initializer)
     bias = [layer.parameter("bias", (config.units,), VECTOR, config.bias_initializer)] if config.use_bias else []
+    return config.activation(linear(x, weight, bias, layer), layer)
+
+
+def linear(x: Tensor, weight: ir.Value, bias: Sequence[ir.Value], layer: LayerBuilder) -> Tensor:
+    """The channels of x multiplied by a weight (out, in), with the bias (out,) added, if there is one."""
     if x.rank == 2:
         y = layer.op("Gemm", [x.value, weight, *bias], transB=1)
     elif x.layout is Layout.CHANNELS_FIRST:
@@ -104,7 +112,7 @@ def dense(config: DenseConfig, inputs: Sequence[Tensor], layer: LayerBuilder) ->
     else:
         y = layer.op("MatMul", [x.value, layer.op("Transpose", [weight], perm=(1, 0))])
         y = layer.op("Add", [y, *bias]) if bias else y
-    return config.activation(Tensor(y, x.layout), layer)
+    return Tensor(y, x.layout)
 
 
 @dataclass(frozen=True)
@@ -124,27 +132,27 @@ def identity(config: IdentityConfig, inputs: Sequence[Tensor], layer: LayerBuild
 
 @dataclass(frozen=True)
 class EmbeddingConfig:
-    """Keras `Embedding`, checked."""
+    """Keras `Embedding`, checked; with `mask_zero`, the number 0 stands for no word."""
 
     input_dim: int
     output_dim: int
+    mask_zero: bool
     embeddings_initializer: Initializer
 
     @classmethod
     def read(cls, keys: Keys) -> "EmbeddingConfig":
         keys.raw("input_length")  # what Keras 2 repeats of the input's shape
-        if keys.flag("mask_zero", default=False):
-            keys.notice("mask_zero", "has no effect: no layer that is converted looks at a mask")
         return cls(
             keys.integer("input_dim"),
             keys.integer("output_dim"),
+            keys.flag("mask_zero", default=False),
             read_initializer(keys, "embeddings_initializer", RandomUniform(-0.05, 0.05)),
         )
 
 
 @converts("Embedding", config=EmbeddingConfig.read)
 def embedding(config: EmbeddingConfig, inputs: Sequence[Tensor], layer: LayerBuilder) -> Tensor:
-    """The row of weight that each number of x (N, s1...sk) asks for: (N, s1...sk, output_dim).
+    """The row of weight that each number of x (N, s1...sk) asks for: (N, s1...sk, output_dim), masked where it is 0.
 
     Declares weight (input_dim, output_dim).
     Source: keras.io/api/layers/core_layers/embedding; ONNX Gather.
@@ -153,4 +161,32 @@ def embedding(config: EmbeddingConfig, inputs: Sequence[Tensor], layer: LayerBui
     weight = layer.parameter(
         "weight", (config.input_dim, config.output_dim), unchanged(2), config.embeddings_initializer
     )
-    return Tensor(layer.op("Gather", [weight, x.value]), Layout.KERAS)
+    mask = layer.op("Cast", [x.value], to=ir.DataType.BOOL) if config.mask_zero else None
+    return Tensor(layer.op("Gather", [weight, x.value]), Layout.KERAS, mask)
+
+
+@dataclass(frozen=True)
+class MaskingConfig:
+    """Keras `Masking`, checked."""
+
+    mask_value: float
+
+    @classmethod
+    def read(cls, keys: Keys) -> "MaskingConfig":
+        return cls(keys.number("mask_value", default=0.0))
+
+
+@converts("Masking", config=MaskingConfig.read)
+def masking(config: MaskingConfig, inputs: Sequence[Tensor], layer: LayerBuilder) -> Tensor:
+    """x with zeros, and masked, at the steps where all features are mask_value.
+
+    Source: keras.io/api/layers/core_layers/masking, keras/src/layers/core/masking.py.
+    """
+    (x,) = inputs
+    features = x.stored_axis(x.rank - 1)
+    equal = layer.op("Equal", [x.value, layer.scalar("mask_value", config.mask_value)])
+    differs = layer.op("Cast", [layer.op("Not", [equal])], to=ir.DataType.FLOAT)
+    factor = layer.op("ReduceMax", [differs], axes=[features], keepdims=1)
+    mask = layer.op("Squeeze", [factor, layer.constant("features", np.array([features], np.int64))])
+    mask = layer.op("Cast", [mask], to=ir.DataType.BOOL)
+    return Tensor(layer.op("Mul", [x.value, factor]), x.layout, mask)

@@ -24,9 +24,9 @@ def part_of(numbers: Numbers, places: Sequence[int], layer: LayerBuilder, *, sca
     """Some of the numbers, counted from 0."""
     items = tuple(numbers.items[place] for place in places)
     if len(items) == len(numbers.items) and list(places) == sorted(places):
-        return Numbers(numbers.value, numbers.layout, items, scalar)
+        return Numbers(numbers.value, numbers.layout, items=items, scalar=scalar)
     index = layer.constant("places", np.array(places, np.int64))
-    return Numbers(layer.op("Gather", [numbers.value, index]), numbers.layout, items, scalar)
+    return Numbers(layer.op("Gather", [numbers.value, index]), numbers.layout, items=items, scalar=scalar)
 
 
 def size_of(extent: Extent) -> Size:

@@ -1,8 +1,10 @@
 """The ONNX graph under construction, and the view of it that a layer's converter function works with."""
 
+import copy
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from enum import Enum
 from typing import Any
 
@@ -17,6 +19,7 @@ import onnx_ir as ir
 from converters.axes import VECTOR, AxisOrder
 from converters.errors import ConversionError
 from converters.initializers import Initializer, generator
+from converters.keras_wrappers import inner_classes
 from converters.keys import MAX_INTEGER
 from converters.layers.data_format import DataFormat
 from converters.layers.opsets import find_translation
@@ -24,7 +27,17 @@ from converters.layers.symbolic_sizes import SymbolicSize, named
 from converters.layers.tensor import Layout, Size, Tensor, shown
 from converters.model_file import MAX_MODEL_BYTES
 from converters.network import Call, Layer
-from converters.roles import CLASS_NAME_KEY, FIXED_KEY, KERAS_AXES_KEY, LAYER_KEY, ORDER_KEY, TRAINABLE_KEY
+from converters.roles import (
+    CLASS_NAME_KEY,
+    FIXED_KEY,
+    IN_DISTRIBUTED_MODEL_KEY,
+    INNER_CLASSES_KEY,
+    KERAS_AXES_KEY,
+    LAYER_KEY,
+    ORDER_KEY,
+    TIME_DISTRIBUTED_KEY,
+    TRAINABLE_KEY,
+)
 
 __all__ = ["BATCH", "SPATIAL_NAMES", "WIDENING", "GraphBuilder", "IoLayout", "LayerBuilder", "SpatialSizes"]
 
@@ -69,6 +82,7 @@ class GraphBuilder:
         input_layout: of inputs with spatial axes.
         io_layout: of the graph's inputs and outputs.
         spatial_sizes: of the inputs, however they are declared.
+        keras_version: the major version of Keras that wrote the network, None if nothing says it.
     """
 
     def __init__(
@@ -82,10 +96,12 @@ class GraphBuilder:
         input_layout: Layout,
         io_layout: IoLayout = IoLayout.CHANNELS_FIRST,
         spatial_sizes: SpatialSizes = SpatialSizes.DECLARED,
+        keras_version: int | None = None,
     ) -> None:
         self.opset, self.ir_version, self.seed = opset, ir_version, seed
         self.input_shape, self.input_layout = input_shape, input_layout
         self.io_layout, self.spatial_sizes = io_layout, spatial_sizes
+        self.keras_version = keras_version
         self.nodes: list[ir.Node] = []
         self.inputs: dict[str, ir.Value] = {}
         """By the name of their layer."""
@@ -95,8 +111,8 @@ class GraphBuilder:
         """Parameter name -> name of the layer that declared it."""
         self.fixed: set[str] = set()
         """Names of float initializers that are never trained."""
-        self.keras_axes: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {}
-        """Name of a parameter with several axes -> its shape in Keras, and the Keras axis at each axis of ONNX."""
+        self.keras_axes: dict[str, tuple[tuple[int, ...], AxisOrder]] = {}
+        """Name of a parameter that may lie otherwise in Keras -> its shape there, and the way from there."""
         self.transposes: dict[tuple[ir.Value, tuple[int, ...]], ir.Value] = {}
         """Value and order of its axes -> the Transpose of it."""
         self.batch_sizes: set[int] = set()
@@ -169,11 +185,21 @@ class GraphBuilder:
 
 
 def _with_batch(shape: ir.Shape | None, inputs: Sequence[ir.Value]) -> ir.Shape | None:
-    """The shape with its batch named where inference lost the name (Resize does); no layer here changes the batch."""
+    """The shape with its batch named where inference lost the name (Resize does); no layer here changes the batch.
+
+    Within TimeDistributed the batch is that of all steps, and named after them: `N*7`.
+    """
     first = inputs[0].shape
-    if first and shape and first[0] == BATCH and not isinstance(shape[0], int):
-        return ir.Shape([BATCH, *shape[1:]])
-    return shape
+    if not first or not shape or isinstance(first[0], int) or isinstance(shape[0], int) or shape[0].value is not None:
+        return shape
+    batch = str(first[0].value)
+    return ir.Shape([batch, *shape[1:]]) if batch.partition("*")[0] == BATCH else shape
+
+
+def _stated(keras_shape: tuple[int, ...], axes: AxisOrder) -> list[tuple[int, ...]]:
+    """What `KERAS_AXES_KEY` says of a parameter."""
+    plain = not axes.groups and not axes.gates
+    return [keras_shape, axes.permutation, *(() if plain else (axes.groups, axes.gates))]
 
 
 def _typed(name: str, value: Any) -> Any:
@@ -213,9 +239,28 @@ class LayerBuilder:
     def __init__(self, graph: GraphBuilder, layer: Layer, *, call: Call, order: int, call_name: str) -> None:
         self.name, self.call_name, self.call = layer.name, call_name, call
         self._graph, self._layer = graph, layer
+        self._prefix = ""
         self._metadata = {LAYER_KEY: layer.name, CLASS_NAME_KEY: layer.class_name, ORDER_KEY: str(order)}
         if not layer.trainable:
             self._metadata[TRAINABLE_KEY] = "false"
+        if layer.time_distributed:
+            self._metadata[TIME_DISTRIBUTED_KEY] = str(layer.time_distributed)
+        if layer.in_distributed_model:
+            self._metadata[IN_DISTRIBUTED_MODEL_KEY] = "true"
+        inner = inner_classes(layer.class_name, layer.config)
+        if inner:
+            self._metadata[INNER_CLASSES_KEY] = inner
+
+    def part(self, name: str) -> "LayerBuilder":
+        """The same call, for one of several alike parts of the layer: its parameters are `<layer>.<part>.<name>`."""
+        part = copy.copy(self)
+        part._prefix, part.call_name = f"{self._prefix}{name}.", f"{self.call_name}/{name}"
+        return part
+
+    @property
+    def written_by_keras_2(self) -> bool:
+        """As of `Keys`."""
+        return self._graph.keras_version is not None and self._graph.keras_version < 3
 
     def error(self, problem: str, fix: str) -> ConversionError:
         """The error that this layer causes, to be raised."""
@@ -283,7 +328,7 @@ class LayerBuilder:
             ConversionError: if the name is taken by another layer, the initializer refuses the shape, or the values
                 would be too large for a file.
         """
-        full_name, seed = f"{self.name}.{name}", self._graph.seed
+        full_name, seed = f"{self.name}.{self._prefix}{name}", self._graph.seed
         shape = axes.onnx_shape(keras_shape)
         if self._graph.owners.get(full_name) == self.name:
             return self._shared(full_name, shape)
@@ -306,8 +351,8 @@ class LayerBuilder:
         if fixed:
             self._graph.fixed.add(full_name)
         self._graph.owners[full_name] = self.name
-        if len(keras_shape) > 1:
-            self._graph.keras_axes[full_name] = keras_shape, axes.permutation
+        if axes != VECTOR:
+            self._graph.keras_axes[full_name] = keras_shape, axes
         lazy = ir.LazyTensor(draw, dtype=ir.DataType.FLOAT, shape=ir.Shape(shape), cache=True, name=full_name)
         return self._graph.initialize(full_name, lazy)
 
@@ -363,7 +408,7 @@ class LayerBuilder:
         if fixed:
             node.metadata_props[FIXED_KEY] = json.dumps(fixed)
         names = [str(value.name) for value in inputs if value is not None]
-        keras_axes = {name: self._graph.keras_axes[name] for name in names if name in self._graph.keras_axes}
+        keras_axes = {name: _stated(*self._graph.keras_axes[name]) for name in names if name in self._graph.keras_axes}
         if keras_axes:
             node.metadata_props[KERAS_AXES_KEY] = json.dumps(keras_axes)
         self._graph.infer(node)
@@ -474,8 +519,8 @@ class LayerBuilder:
         while value is not None and value.dtype is not dtype:
             value = _before_widening(value)
         if value is not None:
-            return Tensor(value, x.layout)
-        return Tensor(self.op("Cast", [x.value], to=dtype), x.layout)
+            return replace(x, value=value)
+        return replace(x, value=self.op("Cast", [x.value], to=dtype))
 
     def image(self, x: Tensor, data_format: DataFormat, spatial_rank: int) -> Tensor:
         """x with so many spatial axes, stored as (N, C, s1...sn), whichever format it has.

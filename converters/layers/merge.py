@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import onnx_ir as ir
 
 from converters.keys import Keys
 from converters.layers.layer_builder import LayerBuilder
+from converters.layers.masks import joined
 from converters.layers.normalization import of_unit_length
 from converters.layers.registry import Arity, converts
 from converters.layers.tensor import Layout, Size, Tensor, shown
@@ -156,7 +158,19 @@ def concatenate(config: ConcatenateConfig, inputs: Sequence[Tensor], layer: Laye
             "Make their other sizes equal; where one was halved and doubled again, sizes must be even at each halving.",
         )
     y = layer.op("Concat", [part.value for part in parts], axis=parts[0].stored_axis(axis))
-    return Tensor(y, parts[0].layout)
+    return Tensor(y, parts[0].layout, _mask_of_row(inputs, axis, layer))
+
+
+def _mask_of_row(inputs: Sequence[Tensor], axis: int, layer: LayerBuilder) -> ir.Value | None:
+    """The mask of inputs one after the other: along the features that of their sum, along time their masks in a row."""
+    known = [x.mask for x in inputs if x.mask is not None]
+    if not known or axis not in (1, inputs[0].rank - 1):
+        return None
+    if axis == inputs[0].rank - 1:
+        return joined([x.mask for x in inputs], layer)
+    if len(known) < len(inputs):
+        raise layer.error("joins masked sequences with others", "Mask all, or none.")
+    return layer.op("Concat", known, axis=1)
 
 
 def _alike_but_for(axis: int, a: tuple[Size, ...], b: tuple[Size, ...]) -> bool:

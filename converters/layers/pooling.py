@@ -4,11 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
+import onnx_ir as ir
+
 from converters.keys import Keys
 from converters.layers.data_format import DataFormat, read_data_format
-from converters.layers.layer_builder import LayerBuilder
+from converters.layers.layer_builder import BATCH, LayerBuilder
 from converters.layers.registry import converts
-from converters.layers.tensor import Layout, Tensor
+from converters.layers.tensor import Layout, Tensor, shown
 from converters.layers.window import Padding, Window
 
 __all__ = [
@@ -86,8 +89,29 @@ class GlobalPoolingConfig:
 @converts("GlobalAveragePooling2D", "GlobalAvgPool2D", config=partial(GlobalPoolingConfig.read, rank=2))
 @converts("GlobalAveragePooling3D", "GlobalAvgPool3D", config=partial(GlobalPoolingConfig.read, rank=3))
 def global_average_pooling(config: GlobalPoolingConfig, inputs: Sequence[Tensor], layer: LayerBuilder) -> Tensor:
-    """The mean of x (N, C, s1...sn) over space: (N, C), or with keepdims (N, C, 1...1)."""
+    """The mean of x (N, C, s1...sn) over space: (N, C), or with keepdims (N, C, 1...1).
+
+    Of a sequence with a mask, the mean of the steps that count.
+    """
+    if config.rank == 1 and inputs[0].mask is not None:
+        return _mean_of_steps(config, inputs[0], inputs[0].mask, layer)
     return _global_pooling("GlobalAveragePool", config, inputs[0], layer)
+
+
+def _mean_of_steps(config: GlobalPoolingConfig, x: Tensor, mask: ir.Value, layer: LayerBuilder) -> Tensor:
+    """The mean over those steps of x (N, C, T) that the mask (N, T) lets pass."""
+    x = layer.image(x, config.data_format, config.rank)
+    if Tensor(mask, Layout.KERAS).rank != 2:
+        raise layer.error(
+            f"its mask {shown(Tensor(mask, Layout.KERAS).shape)} is not one number for each step",
+            f"Give a mask ({BATCH}, T).",
+        )
+    channel_axis = layer.constant("channel_axis", np.array([1], np.int64))
+    counted = layer.op("Unsqueeze", [layer.op("Cast", [mask], to=ir.DataType.FLOAT), channel_axis])
+    over = {"axes": [2], "keepdims": int(config.keepdims)}
+    total = layer.op("ReduceSum", [layer.op("Mul", [x.value, counted])], **over)
+    mean = layer.op("Div", [total, layer.op("ReduceSum", [counted], **over)])
+    return Tensor(mean, x.layout if config.keepdims else Layout.KERAS)
 
 
 @converts("GlobalMaxPooling1D", "GlobalMaxPool1D", config=partial(GlobalPoolingConfig.read, rank=1))

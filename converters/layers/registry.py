@@ -26,9 +26,11 @@ class Arity(Enum):
     ONE = "one input"
     TWO = "two inputs"
     MANY = "one input or more"
+    NAMED = "at least one input"
+    """As many as its arguments hold; which is which, the call says."""
 
     def accepts(self, count: int) -> bool:
-        return count >= 1 if self is Arity.MANY else count == EXACTLY[self]
+        return count == EXACTLY[self] if self in EXACTLY else count >= 1
 
 
 EXACTLY = {Arity.NONE: 0, Arity.ONE: 1, Arity.TWO: 2}

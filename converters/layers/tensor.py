@@ -26,10 +26,15 @@ class Layout(Enum):
 
 @dataclass(frozen=True)
 class Tensor:
-    """An ONNX value and its layout. All sizes and axes of its interface are in Keras' order."""
+    """An ONNX value and its layout. All sizes and axes of its interface are in Keras' order.
+
+    Args:
+        mask: Keras' mask, where it has one: (N, T) of booleans, false at the steps that are to be skipped.
+    """
 
     value: ir.Value
     layout: Layout
+    mask: ir.Value | None = None
 
     @property
     def stored_shape(self) -> tuple[Size, ...]:
@@ -72,7 +77,7 @@ class Tensor:
         return channels == 1 or all(size == 1 for size in spatial)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Numbers(Tensor):
     """Numbers that belong to no sample: the sizes of a tensor, and what a network computes from them.
 

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from converters.layers.multi_head_attention import PASSED_OVER as HEADS_PASSED_OVER
+
 __all__ = ["ANY", "KERNEL", "KEYS", "MODULES", "PASSED_OVER", "SCALED", "WITHOUT_TRAINABLE"]
 
 
@@ -70,6 +72,21 @@ KEYS: dict[str, tuple[str, ...]] = {
     "GaussianDropout": ("rate",),
     "AlphaDropout": ("rate", "noise_shape"),
     "ActivityRegularization": ("l1", "l2"),
+    "Masking": ("mask_value",),
+    "Attention": ("use_scale", "score_mode", "dropout"),
+    "AdditiveAttention": ("use_scale", "dropout"),
+    "MultiHeadAttention": (
+        *("num_heads", "key_dim", "value_dim", "output_shape", "attention_axes"),
+        *("dropout", "sliding_window", "use_gate", "activity_regularizer", *KERNEL, *PENALIZED_BIAS),
+    ),
+    "GroupQueryAttention": (
+        *("head_dim", "num_query_heads", "num_key_value_heads"),
+        *("dropout", "sliding_window", "use_gate", "activity_regularizer", *KERNEL, *PENALIZED_BIAS),
+    ),
+    "EinsumDense": (
+        *("equation", "output_shape", "activation", "bias_axes", *KERNEL),
+        *("bias_initializer", "bias_regularizer", "bias_constraint"),
+    ),
     "LayerScale": ("init_values", "projection_dim"),
     "StochasticDepth": ("drop_path_rate",),
     "CustomScaleLayer": ("scale",),
@@ -101,5 +118,7 @@ PASSED_OVER: dict[str, Mapping[str, Any]] = {
     "GaussianDropout": {"noise_shape": ANY},
     "Activation": {"axis": ANY},
     "Embedding": {"input_length": ANY},
+    "MultiHeadAttention": dict.fromkeys(HEADS_PASSED_OVER, ANY),
+    "GroupQueryAttention": dict.fromkeys(HEADS_PASSED_OVER, ANY),
 }
 """Class -> keys that conversion reads and that Keras 3 does not know -> the value that says nothing, if it matters."""

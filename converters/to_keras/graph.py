@@ -13,7 +13,7 @@ from converters.build import Outline
 from converters.network import Call, Layer, Network, Operand, Ref, execution_order
 from converters.to_keras.given_back import LAYERS_MODULE, GivenBack, KerasLayer
 from converters.to_keras.order import NodeKey, keras_order
-from converters.weights.keras_names import snake_case
+from converters.weights.keras_variables import snake_case
 
 __all__ = ["KerasGraph", "WrittenLayer", "written_graph"]
 

@@ -11,11 +11,15 @@ from converters.layers.normalization import EpsilonAt, InstanceNormalizationConf
 from converters.to_keras.classes import ANY, KEYS, MODULES, PASSED_OVER, SCALED, WITHOUT_TRAINABLE
 from converters.to_keras.given_back import LAYERS_MODULE, GivenBack, KerasLayer, Source
 from converters.to_keras.objects import activation, activation_layer, initializer, penalty
+from converters.to_keras.sequences import bidirectional, recurrent, rnn
 
 __all__ = ["SPECIAL", "layer_given_back"]
 
 
 WITHOUT_FORMAT = 'Give its input the channels last, and write "data_format": "channels_last".'
+
+NEW_AND_OFF = ("use_gate", False)
+"""An option that only the newest Keras 3 knows, where it is not used."""
 
 CHOICES = frozenset({"data_format", "interpolation", "padding"})
 """Keys whose values are words, which Keras 3 wants in small letters."""
@@ -59,7 +63,7 @@ def _plain(source: Source) -> GivenBack:
             written[key] = _value(key, value, source)
         elif key != "trainable":
             _require_no_meaning(key, value, source)
-    known = {key: value for key, value in written.items() if value is not None}
+    known = {key: value for key, value in written.items() if value is not None and (key, value) != NEW_AND_OFF}
     if "data_format" in KEYS[class_name]:
         known.setdefault("data_format", "channels_last")  # else it would be what Keras is set to where it is loaded
     main = KerasLayer(class_name, known, MODULES.get(class_name, LAYERS_MODULE))
@@ -169,14 +173,29 @@ def _depthwise_volume(source: Source) -> GivenBack:
     )
 
 
+def _attention(source: Source) -> GivenBack:
+    """Keras 2 had an option where Keras 3 has an argument of the call."""
+    causal = source.config.get("causal") is True
+    given = _plain(replace(source, layer=replace(source.layer, config=source.config.only(*KEYS[source.class_name]))))
+    calls = tuple(replace(call, keywords={**call.keywords, "use_causal_mask": True}) for call in given.calls)
+    return replace(given, calls=calls) if causal else given
+
+
 SPECIAL: dict[str, Callable[[Source], GivenBack]] = {
     "Activation": _activation,
+    "AdditiveAttention": _attention,
+    "Attention": _attention,
+    "Bidirectional": bidirectional,
     "DepthwiseConv3D": _depthwise_volume,
     "GELU": _one_activation,
+    "GRU": recurrent,
     "InstanceNormalization": _instance_normalization,
+    "LSTM": recurrent,
     "LeakyReLU": _one_activation,
     "Log_Softmax": _named_activation("log_softmax"),
+    "RNN": rnn,
     "Sigmoid": _named_activation("sigmoid"),
+    "SimpleRNN": recurrent,
     "Swish": _named_activation("silu"),
     "Tanh": _named_activation("tanh"),
     "ThresholdedReLU": _one_activation,

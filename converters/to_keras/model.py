@@ -14,10 +14,13 @@ from converters.notices import Notices
 from converters.record import CONVERT_AGAIN, read_record, require_unchanged
 from converters.roles import Role, initializer_roles
 from converters.to_keras.given_back import GivenBack, KerasLayer, Source
-from converters.to_keras.graph import KerasGraph, written_graph
+from converters.to_keras.graph import KerasGraph, WrittenLayer, written_graph
 from converters.to_keras.layers import layer_given_back
 from converters.to_keras.operations import operation_given_back
-from converters.weights.keras_names import KERAS_VARIABLES, NetworkLayer, network_layers
+from converters.to_keras.sequences import require_same_masks
+from converters.to_keras.time_distributed import innermost, time_distributed
+from converters.weights.keras_names import NetworkLayer, network_layers
+from converters.weights.keras_variables import keras_variables
 from converters.weights.onnx import open_onnx
 
 __all__ = ["KerasNetwork", "to_keras", "to_keras_json"]
@@ -67,6 +70,7 @@ def to_keras(model: ir.Model, file: str) -> KerasNetwork:
         ) from error
     _require_parameters(model, shapes, file)
     require_unchanged(model, file)
+    require_same_masks(network, file)
     notices = Notices()
     graph = written_graph(network, _given_back(network, shapes, notices, file), shapes)
     notices.log()
@@ -105,7 +109,7 @@ def _given_back(network: Network, shapes: Outline, notices: Notices, file: str) 
     for layer in network.layers:
         try:
             if layer.name not in given:
-                given[layer.name] = _one_given_back(layer, network, notices, file)
+                given[layer.name] = _one_given_back(layer, network, shapes, notices, file)
         except ConversionError as error:
             errors.append(error)
     if len(errors) == 1:
@@ -126,21 +130,36 @@ def _input(ref: Ref, shapes: Outline) -> GivenBack:
     return GivenBack(layer, (Call(()),))
 
 
-def _one_given_back(layer: Layer, network: Network, notices: Notices, file: str) -> GivenBack:
+def _one_given_back(layer: Layer, network: Network, shapes: Outline, notices: Notices, file: str) -> GivenBack:
     entry = find_layer(layer.class_name)
     if layer.class_name in OPERATIONS:
-        return operation_given_back(Source(layer, layer.class_name, network.keras_version, notices, file))
-    assert entry is not None, "the network was carried out"
-    return layer_given_back(Source(layer, entry.class_name, network.keras_version, notices, file))
+        source = Source(layer, layer.class_name, network.keras_version, notices, file)
+        given = operation_given_back(source)
+    else:
+        assert entry is not None, "the network was carried out"
+        source = Source(layer, entry.class_name, network.keras_version, notices, file)
+        given = layer_given_back(source)
+    return time_distributed(given, source, shapes) if layer.time_distributed else given
 
 
 def _with_variables(graph: KerasGraph, model: ir.Model) -> tuple[NetworkLayer, ...]:
     # One without variables counts too, if others of its class have some.
-    by_name = {
-        layer.name: layer for layer in network_layers(model) if layer.variables or layer.class_name in KERAS_VARIABLES
-    }
+    by_name = {layer.name: layer for layer in network_layers(model)}
+    layers = [_as_written(by_name.get(written.source), written) for written in graph.layers]
     return tuple(
-        replace(by_name[written.source], class_name=written.layer.class_name, keras_name=written.name)
-        for written in graph.layers
-        if written.source in by_name
+        layer for layer in layers if layer.variables or layer.time_distributed or keras_variables(layer.class_name)
     )
+
+
+def _as_written(layer: NetworkLayer | None, written: WrittenLayer) -> NetworkLayer:
+    """A layer under the name and class with which it is written; one that holds others keeps those.
+
+    Args:
+        layer: the one of the network, if it has nodes.
+    """
+    inner, wrappers = innermost(written.layer)
+    if layer is None:
+        return NetworkLayer(written.name, inner.class_name, (), time_distributed=wrappers)
+    holds = inner.class_name == layer.class_name.partition("(")[0]
+    class_name = layer.class_name if holds else inner.class_name
+    return replace(layer, class_name=class_name, keras_name=written.name, time_distributed=wrappers)

@@ -18,6 +18,7 @@ __all__ = [
     "FusedActivation",
     "activation",
     "activation_layer",
+    "as_object",
     "initializer",
     "penalty",
 ]
@@ -74,6 +75,12 @@ class FusedActivation:
     after: tuple[KerasLayer, ...] = ()
 
 
+def as_object(layer: KerasLayer) -> dict[str, Any]:
+    """A layer as it stands in the config of another one."""
+    written = _keras_object(layer.module, layer.class_name, dict(layer.config))
+    return written if layer.module == LAYERS_MODULE else {**written, "registered_name": layer.class_name}
+
+
 def initializer(value: Any) -> dict[str, Any]:
     """An initializer that conversion has read, whether it was written as a name or as an object."""
     name, config = (value.get("class_name"), value.get("config")) if isinstance(value, JsonObject) else (value, None)
@@ -104,7 +111,7 @@ def activation(value: Any, source: Source) -> FusedActivation:
             return FusedActivation(layer.config["activation"])
         if layer.module != LAYERS_MODULE:
             return FusedActivation("linear", (layer,))
-        return FusedActivation(_keras_object(layer.module, layer.class_name, dict(layer.config)))
+        return FusedActivation(as_object(layer))
     name = activation_name(value)
     assert name is not None, "conversion refuses activations that it does not know"
     if name == "hard_sigmoid" and source.keys().written_by_keras_2:

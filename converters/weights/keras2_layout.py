@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from converters.errors import WeightFileError
 from converters.weights.hdf5 import dataset_weight, find, texts_attribute
-from converters.weights.keras_names import KERAS_VARIABLES, NamedVariable, NetworkLayer
+from converters.weights.keras_names import NamedVariable, NetworkLayer, name_parts_by_order
 from converters.weights.keras_order import match_by_order
+from converters.weights.keras_variables import KERAS_VARIABLES, keras_variables, snake_case
 from converters.weights.weight import Weight
 
 if TYPE_CHECKING:
@@ -27,13 +28,20 @@ WEIGHT_NAMES = "weight_names"
 TENSOR_NUMBER = re.compile(r":\d+$")
 """TensorFlow's number of an output, behind the names of Keras 2."""
 
+WITH_PARTS = frozenset(snake_case(name) for name, known in KERAS_VARIABLES.items() if "/" in known[0].names[0]) | {
+    "bidirectional",
+    "rnn",
+    "time_distributed",
+}
+"""What the names that Keras invents for layers begin with whose variables have paths, as those of models have."""
+
 
 def keras2_names(network: Iterable[NetworkLayer]) -> dict[str, str]:
     """Our name -> what Keras 2 calls it in such a file (`conv_a/kernel:0`), for all parameters of a network."""
     return {
-        f"{layer.name}.{variable.parameter}": f"{layer.name.rpartition('.')[2]}/{variable.names[0]}:0"
+        f"{layer.name}.{variable.parameter}": f"{layer.name.rpartition('.')[2]}/{variable.keras_2_name}:0"
         for layer in network
-        for variable in KERAS_VARIABLES.get(layer.class_name, ())
+        for variable in keras_variables(layer.class_name)
     }
 
 
@@ -63,9 +71,9 @@ def read_keras2_layout(
         if entries is None:
             raise _missing(f"layer '{layer_name}'", "list of its weights", file)
         for entry, (layer, variable) in zip(entries, _resolved(layer_name, entries, known), strict=True):
-            class_name = known[layer].class_name if layer in known else ""
-            variables.append(NamedVariable(layer, class_name, variable, _weight(layer_group, entry, file)))
-    return match_by_order(variables, network, file)
+            class_name, kind = (known[layer].class_name, known[layer].kind) if layer in known else ("", "")
+            variables.append(NamedVariable(layer, class_name, variable, _weight(layer_group, entry, file), kind))
+    return name_parts_by_order(match_by_order(variables, network, file), known)
 
 
 def _weights_group(root: "h5py.File", file: str) -> "h5py.Group":
@@ -98,20 +106,26 @@ def _resolved(group: str, entries: Sequence[str], known: Mapping[str, NetworkLay
     inner = [name for name in known if name.startswith(f"{group}.")]
     if inner:
         return [_inner_variable(group, path, inner) for path in own]
+    if re.sub(r"_\d+$", "", group) in WITH_PARTS:
+        return [(group, path) for path in own]
     one_layer = len({path.rpartition("/")[0] for path in paths}) == 1
     return [(group, path.rpartition("/")[2]) if one_layer else _split(group, path.split("/"), -1) for path in own]
 
 
 def _inner_variable(group: str, path: str, inner: Sequence[str]) -> tuple[str, str]:
-    """The layer within a model that a path belongs to: the longest beginning that is the end of one layer's name."""
+    """The layer within a model that a path belongs to: the longest beginning that is the end of one layer's name.
+
+    If none is, that counts of what follows the path's first part: a model in TimeDistributed has a name of its own.
+    """
     parts = path.split("/")
-    for end in range(len(parts) - 1, 0, -1):
-        for separator in ("/", "."):
-            beginning = separator.join(parts[:end])
-            exact = f"{group}.{beginning}"
-            ends = [exact] if exact in inner else [name for name in inner if name.endswith(f".{beginning}")]
-            if len(ends) == 1:
-                return ends[0], "/".join(parts[end:])
+    for start in (0, 1):
+        for end in range(len(parts) - 1, start, -1):
+            for separator in ("/", "."):
+                beginning = separator.join(parts[start:end])
+                exact = f"{group}.{beginning}"
+                ends = [exact] if exact in inner else [name for name in inner if name.endswith(f".{beginning}")]
+                if len(ends) == 1:
+                    return ends[0], "/".join(parts[end:])
     return _split(group, parts, -1)
 
 

@@ -10,16 +10,19 @@ import pathlib
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import ml_dtypes
 import numpy as np
 
 from converters.errors import WeightFileError
+from converters.keras_wrappers import TIME_DISTRIBUTED
 from converters.weights.hdf5 import address, children, dataset_weight, text_attribute
-from converters.weights.keras_names import KERAS_VARIABLES, NOT_WEIGHTS, NamedVariable, NetworkLayer, snake_case
+from converters.weights.keras_names import NamedVariable, NetworkLayer
 from converters.weights.keras_order import layers_by_order, match_by_order
+from converters.weights.keras_variables import KERAS_VARIABLES, NOT_WEIGHTS, keras_variables, part_of, snake_case
 from converters.weights.weight import Weight
 
 if TYPE_CHECKING:
@@ -42,6 +45,9 @@ COUNT = "count"
 
 CLASSES = {snake_case(class_name): class_name for class_name in KERAS_VARIABLES}
 """Keras 3's spelling of a class in paths -> the class."""
+
+WRAPPED = "layer"
+"""The part of a TimeDistributed layer that is the layer in it."""
 
 Path = tuple[str, ...]
 
@@ -78,10 +84,14 @@ def read_keras3_layout(
         layer = known.get("/".join(owner))
         name = layer.name if layer is not None else _layer_name(owner, names)
         kind = _kind(owner)
-        class_name = layer.class_name if layer is not None else CLASSES.get(kind, "")
         expected = layer if layer is not None else by_name.get(name)
+        class_name = layer.class_name if layer is not None else CLASSES.get(kind, "")
+        if not class_name and expected is not None:
+            class_name = expected.class_name
+        while kind == snake_case(TIME_DISTRIBUTED) and part[:1] == (WRAPPED,):
+            part = part[1:]
         variables += [
-            NamedVariable(name, class_name or kind, variable, weight)
+            NamedVariable(name, class_name or kind, variable, weight, kind)
             for variable, weight in zip(_names(group, part, class_name, expected), group.weights, strict=True)
         ]
     return match_by_order(variables, network, file) if names or stated else variables
@@ -141,6 +151,8 @@ def _groups(group: "h5py.Group", path: Path, seen: set[int], file: str) -> Itera
 
 def _owner(path: Path) -> tuple[Path, Path]:
     """The part of a path that leads to a layer, over the models it lies in, and the part within that layer."""
+    in_models = [part == WRAPPED and after in LISTS_OF_LAYERS for part, after in pairwise(path)]
+    path = tuple(part for part, skipped in zip(path, [*in_models, False], strict=False) if not skipped)
     end = 0
     while end + 1 < len(path) and path[end] in LISTS_OF_LAYERS:
         end += 2
@@ -158,15 +170,14 @@ def _names(group: _Variables, part: Path, class_name: str, expected: NetworkLaye
 
     A layer may lack some of the variables of its class (a bias, a scale), so that a number alone does not name one.
     """
-    count = len(group.weights)
-    of_class = tuple(variable.names[0] for variable in KERAS_VARIABLES.get(class_name, ()))
-    of_layer = expected.variables if expected is not None else ()
-    if not part:
-        for names in (of_class, of_layer):
-            if len(names) == count:
-                return list(names)
-        if "bias" in of_class and of_class.index("bias") == count:
-            return list(of_class[:count])
+    count, prefix = len(group.weights), part_of("/".join((*part, "")))
+    of_class = [v.names[0] for v in keras_variables(class_name) if part_of(v.names[0]) == prefix]
+    of_layer = [name for name in (expected.variables if expected is not None else ()) if part_of(name) == prefix]
+    for names in (of_class, of_layer):
+        if len(names) == count:
+            return names
+    if [name.rpartition("/")[2] for name in of_class[count:]] == ["bias"]:
+        return of_class[:count]
     return ["/".join((*part, weight.name.rpartition("/")[2])) for weight in group.weights]
 
 
@@ -186,12 +197,15 @@ def write_keras3_layout(path: pathlib.Path, weights: Mapping[str, Weight], netwo
     with h5py.File(path, "w") as file:
         file.create_group(VARIABLES)  # the model's own, of which it has none: Keras 3.5 looks for them
         for layer in network:
-            kind = snake_case(layer.class_name)
+            # A model in TimeDistributed was written out, so that each of its layers is in one.
+            kind = replace(layer, in_distributed_model=False).kind
             number, counts[kind] = counts[kind], counts[kind] + 1
-            group = file.create_group(f"layers/{kind}_{number}/vars" if number else f"layers/{kind}/vars")
-            group.attrs["name"] = layer.keras_name or layer.name
-            known = {variable.names[0]: variable for variable in KERAS_VARIABLES.get(layer.class_name, ())}
-            for index, variable in enumerate(layer.variables):
+            place = f"layers/{kind}_{number}" if number else f"layers/{kind}"
+            file.create_group(f"{place}/{VARIABLES}").attrs["name"] = layer.keras_name or layer.name
+            known = {variable.names[0]: variable for variable in keras_variables(layer.class_name)}
+            for variable in layer.variables:
+                parts = (*(WRAPPED,) * layer.time_distributed, *variable.split("/")[:-1])
+                group = file.require_group("/".join((place, *parts, VARIABLES)))
                 name = f"{layer.name}.{known[variable].parameter}"
                 if name not in left:
                     raise WeightFileError(
@@ -199,10 +213,10 @@ def write_keras3_layout(path: pathlib.Path, weights: Mapping[str, Weight], netwo
                         place=f"layer '{layer.name}'",
                         fix="Give all weights of the network.",
                     )
-                _write_variable(group, str(index), left.pop(name), layer)
+                _write_variable(group, str(len(group)), left.pop(name), layer)
             if layer.variables and COUNT in known:
                 # Keras counts the samples that it has adapted the layer to, and wants the number back.
-                group.create_dataset(str(len(layer.variables)), data=np.int32(0))
+                group.create_dataset(str(len(group)), data=np.int32(0))
     for name, weight in left.items():
         raise WeightFileError(
             f"no layer of the network has a variable of Keras that '{name}' is",

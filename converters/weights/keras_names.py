@@ -7,25 +7,44 @@ of the variable, which is enough for all but Keras 3's depthwise kernels.
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import onnx_ir as ir
 
-from converters.axes import DENSE_KERNEL, AxisOrder, convolution_kernel, depthwise_kernel, unchanged
-from converters.roles import CLASS_NAME_KEY, KERAS_AXES_KEY, LAYER_KEY, ORDER_KEY, Role, initializer_roles
+from converters.axes import AxisOrder, unchanged
+from converters.keras_wrappers import TIME_DISTRIBUTED
+from converters.roles import (
+    CLASS_NAME_KEY,
+    IN_DISTRIBUTED_MODEL_KEY,
+    INNER_CLASSES_KEY,
+    KERAS_AXES_KEY,
+    LAYER_KEY,
+    ORDER_KEY,
+    TIME_DISTRIBUTED_KEY,
+    Role,
+    initializer_roles,
+)
+from converters.weights.keras_variables import (
+    LIKELY,
+    NOT_WEIGHTS,
+    SEPARABLE,
+    UNNAMED,
+    find_variable,
+    keras_variables,
+    snake_case,
+)
+from converters.weights.recurrent_arrays import with_recurrent_classes, without_cudnn_layout
 from converters.weights.weight import Weight, Weights, collect_weights
 
 __all__ = [
-    "KERAS_VARIABLES",
-    "NOT_WEIGHTS",
-    "KerasVariable",
     "NamedVariable",
     "NetworkLayer",
+    "full_keras_class",
     "keras_class",
+    "name_parts_by_order",
     "name_variables",
     "network_layers",
-    "snake_case",
 ]
 
 
@@ -35,10 +54,13 @@ class NetworkLayer:
 
     Args:
         name: with the names of the models it lies in before it, each followed by a dot.
-        class_name: Keras' own name of its class; empty if it is not known.
+        class_name: Keras' own name of its class, with those of the layers that it holds, as in `keras_variables`;
+            empty if it is not known.
         variables: Keras' names of those variables that it has, in Keras' order.
         axes: our name of a parameter -> the order of its axes and its shape in Keras, where the network says it.
         keras_name: what Keras calls the layer, where that is another name.
+        time_distributed: how many TimeDistributed it stands in.
+        in_distributed_model: whether one of them is around a model that it is part of.
     """
 
     name: str
@@ -46,6 +68,14 @@ class NetworkLayer:
     variables: tuple[str, ...]
     axes: "Mapping[str, KerasAxes]" = field(default_factory=dict)
     keras_name: str = ""
+    time_distributed: int = 0
+    in_distributed_model: bool = False
+
+    @property
+    def kind(self) -> str:
+        """What Keras numbers it among: its class as Keras 3 spells it in paths, or that of what wraps it."""
+        wrapped = self.time_distributed and not self.in_distributed_model
+        return snake_case(TIME_DISTRIBUTED if wrapped else self.class_name.partition("(")[0])
 
 
 @dataclass(frozen=True)
@@ -57,21 +87,6 @@ class KerasAxes:
 
 
 @dataclass(frozen=True)
-class KerasVariable:
-    """One variable of a layer class.
-
-    Args:
-        names: what Keras calls it within its layer, and what other versions of Keras do.
-        parameter: what we call it: `<layer>.<parameter>`.
-        axes: the axis order of an array of so many axes.
-    """
-
-    names: tuple[str, ...]
-    parameter: str
-    axes: Callable[[int], AxisOrder]
-
-
-@dataclass(frozen=True)
 class NamedVariable:
     """A variable of a Keras file whose layer and own name have been found out.
 
@@ -80,91 +95,14 @@ class NamedVariable:
         class_name: of the layer; empty if nothing says it.
         variable: Keras' name within the layer.
         weight: as the file names and stores it.
+        kind: what Keras numbers the layer among; empty if nothing says it.
     """
 
     layer: str
     class_name: str
     variable: str
     weight: Weight
-
-
-def _channels_first(rank: int) -> AxisOrder:
-    return AxisOrder((rank - 1, *range(rank - 1)))
-
-
-def _kernel(rank: int) -> AxisOrder:
-    """Of a Dense layer with two axes, else of a convolution, plain or transposed."""
-    if rank == 2:
-        return DENSE_KERNEL
-    return convolution_kernel(rank - 2) if rank > 2 else unchanged(rank)
-
-
-def _depthwise(rank: int) -> AxisOrder:
-    return depthwise_kernel(rank - 2) if rank > 2 else unchanged(rank)
-
-
-KERNEL = KerasVariable(("kernel",), "weight", _kernel)
-BIAS = KerasVariable(("bias",), "bias", unchanged)
-GAMMA = KerasVariable(("gamma",), "weight", unchanged)
-BETA = KerasVariable(("beta",), "bias", unchanged)
-MOVING_MEAN = KerasVariable(("moving_mean",), "running_mean", unchanged)
-MOVING_VARIANCE = KerasVariable(("moving_variance",), "running_var", unchanged)
-ALPHA = KerasVariable(("alpha",), "weight", _channels_first)
-EMBEDDINGS = KerasVariable(("embeddings",), "weight", unchanged)
-
-DEPTHWISE = KerasVariable(("depthwise_kernel", "kernel"), "weight", _depthwise)
-DEPTHWISE_PART = KerasVariable(("depthwise_kernel",), "depthwise.weight", _depthwise)
-POINTWISE_PART = KerasVariable(("pointwise_kernel",), "pointwise.weight", _kernel)
-
-UNNAMED = "variable"
-"""What Keras 3 calls a variable that its layer gives no name; the second and all further ones with a number."""
-
-NOT_WEIGHTS = frozenset({"count", "seed_generator", "seed_generator_state"})
-"""Ends of the names of variables that count or draw random numbers, which no ONNX graph has."""
-
-WEIGHTED = (KERNEL, BIAS)
-DEPTHWISE_WEIGHTED = (DEPTHWISE, BIAS)
-SEPARABLE = (DEPTHWISE_PART, POINTWISE_PART, BIAS)
-SCALED = (GAMMA, BETA)
-
-KERAS_VARIABLES: dict[str, tuple[KerasVariable, ...]] = {
-    "Dense": WEIGHTED,
-    "Conv1D": WEIGHTED,
-    "Conv2D": WEIGHTED,
-    "Conv3D": WEIGHTED,
-    "Conv1DTranspose": WEIGHTED,
-    "Conv2DTranspose": WEIGHTED,
-    "Conv3DTranspose": WEIGHTED,
-    "DepthwiseConv1D": DEPTHWISE_WEIGHTED,
-    "DepthwiseConv2D": DEPTHWISE_WEIGHTED,
-    "DepthwiseConv3D": DEPTHWISE_WEIGHTED,
-    "SeparableConv1D": SEPARABLE,
-    "SeparableConv2D": SEPARABLE,
-    "BatchNormalization": (GAMMA, BETA, MOVING_MEAN, MOVING_VARIANCE),
-    "GroupNormalization": SCALED,
-    "InstanceNormalization": SCALED,
-    "LayerNormalization": SCALED,
-    "RMSNormalization": (KerasVariable(("scale",), "weight", unchanged),),
-    "Normalization": (
-        KerasVariable(("mean",), "running_mean", unchanged),
-        KerasVariable(("variance",), "running_var", unchanged),
-        KerasVariable(("count",), "count", unchanged),
-    ),
-    "LayerScale": (KerasVariable(("gamma", UNNAMED, "Variable"), "weight", unchanged),),
-    "PReLU": (ALPHA,),
-    "Embedding": (EMBEDDINGS,),
-}
-"""Keras' name of a class -> its variables, in the order in which Keras 3 numbers them."""
-
-LIKELY = (KERNEL, BIAS, GAMMA, BETA, MOVING_MEAN, MOVING_VARIANCE, ALPHA, EMBEDDINGS, DEPTHWISE, POINTWISE_PART)
-"""What a variable is in a layer whose class nothing says. A kernel that is taken for a convolution's though it is a
-depthwise one gets another shape, or one input channel makes the two the same: it is never copied wrongly."""
-
-
-def snake_case(class_name: str) -> str:
-    """A class name as Keras 3 writes it in paths: `Conv2DTranspose` -> `conv2d_transpose`, `PReLU` -> `p_re_lu`."""
-    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", re.sub(r"\W+", "", class_name))
-    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
+    kind: str = ""
 
 
 def keras_class(class_name: str) -> str:
@@ -175,43 +113,81 @@ def keras_class(class_name: str) -> str:
     return class_name.rpartition(">")[2] if entry is None else entry.class_name
 
 
+def full_keras_class(class_name: str, inner: str) -> str:
+    """Keras' own name of a class, and in brackets those of the classes that it holds, as in `keras_variables`."""
+    own = keras_class(class_name)
+    return f"{own}({re.sub(r'[^(),]+', lambda name: keras_class(name[0]), inner)})" if inner else own
+
+
 def network_layers(model: ir.Model) -> tuple[NetworkLayer, ...]:
     """The layers of a converted model that emit nodes, in the order of their network; none of a foreign model."""
-    found: dict[str, tuple[int, str]] = {}
+    found: dict[str, Mapping[str, str]] = {}
     for node in model.graph:
         metadata = node.metadata_props
         if LAYER_KEY in metadata and str(metadata.get(ORDER_KEY)).isdecimal():
-            found.setdefault(metadata[LAYER_KEY], (int(metadata[ORDER_KEY]), str(metadata.get(CLASS_NAME_KEY))))
+            found.setdefault(metadata[LAYER_KEY], metadata)
     held = {name for name, role in initializer_roles(model).items() if role.kind is not Role.CONSTANT}
     axes = _axes(model)
-    layers = []
-    for name, (_order, class_name) in sorted(found.items(), key=lambda item: item[1][0]):
-        known = KERAS_VARIABLES.get(keras_class(class_name), ())
-        variables = tuple(v.names[0] for v in known if f"{name}.{v.parameter}" in held)
-        layers.append(NetworkLayer(name, keras_class(class_name), variables, axes.get(name, {})))
-    return tuple(layers)
+    return tuple(
+        _network_layer(name, metadata, held, axes.get(name, {}))
+        for name, metadata in sorted(found.items(), key=lambda item: int(item[1][ORDER_KEY]))
+    )
+
+
+def _network_layer(
+    name: str, metadata: Mapping[str, str], held: set[str], axes: Mapping[str, KerasAxes]
+) -> NetworkLayer:
+    class_name = full_keras_class(str(metadata.get(CLASS_NAME_KEY)), metadata.get(INNER_CLASSES_KEY, ""))
+    variables = tuple(v.names[0] for v in keras_variables(class_name) if f"{name}.{v.parameter}" in held)
+    wrappers = metadata.get(TIME_DISTRIBUTED_KEY, "")
+    return NetworkLayer(
+        name,
+        class_name,
+        variables,
+        axes,
+        time_distributed=int(wrappers) if wrappers.isdecimal() else 0,
+        in_distributed_model=IN_DISTRIBUTED_MODEL_KEY in metadata,
+    )
 
 
 def _axes(model: ir.Model) -> dict[str, dict[str, KerasAxes]]:
     """Layer -> our name of a parameter -> how it lies in Keras, as the nodes say it."""
     found: dict[str, dict[str, KerasAxes]] = {}
     for node in model.graph:
-        for name, (keras_shape, permutation) in _stated_axes(node).items():
+        for name, axes in _stated_axes(node).items():
             value = model.graph.initializers.get(name)
-            for order in (AxisOrder(permutation), AxisOrder(permutation, merged=True)):
-                if value is not None and value.shape == order.onnx_shape(keras_shape):
-                    found.setdefault(str(node.metadata_props.get(LAYER_KEY)), {})[name] = KerasAxes(order, keras_shape)
+            if value is not None and value.shape == axes.order.onnx_shape(axes.keras_shape):
+                found.setdefault(str(node.metadata_props.get(LAYER_KEY)), {})[name] = axes
     return found
 
 
-def _stated_axes(node: ir.Node) -> dict[str, tuple[tuple[int, ...], tuple[int, ...]]]:
-    """Our name -> shape in Keras and permutation; nothing where the metadata are damaged."""
+def _stated_axes(node: ir.Node) -> dict[str, KerasAxes]:
+    """Our name -> how it lies in Keras; nothing where the metadata are damaged."""
     try:
         stated = json.loads(node.metadata_props.get(KERAS_AXES_KEY, "{}"))
-        pairs = {str(name): (tuple(map(int, shape)), tuple(map(int, axes))) for name, (shape, axes) in stated.items()}
+        found = {
+            str(name): KerasAxes(AxisOrder(*(tuple(map(int, part)) for part in order)), tuple(map(int, shape)))
+            for name, (shape, *order) in stated.items()
+        }
     except (ValueError, TypeError, AttributeError):
         return {}
-    return {name: pair for name, pair in pairs.items() if sorted(pair[1]) == list(range(len(pair[0])))}
+    return {name: axes for name, axes in found.items() if axes.order.fits(axes.keras_shape)}
+
+
+def name_parts_by_order(variables: Sequence[NamedVariable], layers: Mapping[str, NetworkLayer]) -> list[NamedVariable]:
+    """The variables, those of layers with several parts under the parts' names in Keras 3.
+
+    Keras 2 names a part as it likes (`lstm_cell_3/kernel`), but lists the variables of a layer in Keras 3's order.
+    """
+    by_layer: dict[str, list[NamedVariable]] = {}
+    for v in variables:
+        by_layer.setdefault(v.layer, []).append(v)
+    named: dict[tuple[str, str], str] = {}
+    for name, listed in by_layer.items():
+        wanted = layers[name].variables if name in layers else ()
+        if [v.variable.rpartition("/")[2] for v in listed] == [own.rpartition("/")[2] for own in wanted]:
+            named.update({(name, v.variable): own for v, own in zip(listed, wanted, strict=True)})
+    return [replace(v, variable=named.get((v.layer, v.variable), v.variable)) for v in variables]
 
 
 def name_variables(variables: Iterable[NamedVariable], network: Sequence[NetworkLayer]) -> Weights:
@@ -226,21 +202,25 @@ def name_variables(variables: Iterable[NamedVariable], network: Sequence[Network
     listed = [v for v in variables if NOT_WEIGHTS.isdisjoint(v.variable.split("/"))]
     separable = {v.layer for v in listed if not v.class_name and v.variable == "pointwise_kernel"}
     axes = {name: axes.order for layer in network for name, axes in layer.axes.items()}
-    return collect_weights(_onnx_weight(v, axes, separable=v.layer in separable) for v in listed)
+    standard = without_cudnn_layout(with_recurrent_classes(listed))
+    return collect_weights(_onnx_weight(v, axes, separable=v.layer in separable) for v in standard)
 
 
 def _onnx_weight(named: NamedVariable, known_axes: Mapping[str, AxisOrder], *, separable: bool) -> Weight:
     stored = named.weight
-    likely = SEPARABLE if separable else LIKELY
-    known = KERAS_VARIABLES.get(named.class_name, () if named.class_name else likely)
     variable = re.sub(rf"^{UNNAMED}_\d+$", UNNAMED, named.variable)
-    found = next((v for v in known if variable in v.names), None)
+    if named.class_name:
+        found = find_variable(keras_variables(named.class_name), variable)
+    else:
+        found = next((v for v in (SEPARABLE if separable else LIKELY) if variable in v.names), None)
     rank = len(stored.shape)
     parameter = named.variable.replace("/", ".") if found is None else found.parameter
     name = f"{named.layer}.{parameter}" if named.layer else parameter
-    axes = unchanged(rank) if found is None else found.axes(rank)
-    if name in known_axes and len(known_axes[name].permutation) == rank:
-        axes = known_axes[name]
+    axes = known_axes.get(name)
+    if axes is None or not axes.fits(stored.shape):
+        axes = unchanged(rank) if found is None else found.axes(rank)
+    if not axes.fits(stored.shape):
+        axes = unchanged(rank)
     return replace(
         stored,
         name=name,

@@ -9,14 +9,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Union
 
-from converters.weights.keras_names import NamedVariable, NetworkLayer, snake_case
+from converters.keras_wrappers import TIME_DISTRIBUTED
+from converters.weights.keras_names import NamedVariable, NetworkLayer
+from converters.weights.keras_variables import snake_case
 
 __all__ = ["layers_by_order", "match_by_order"]
 
 logger = logging.getLogger(__name__)
 
-MODEL_KINDS = frozenset({"functional", "model", "sequential"})
-"""What Keras calls models that are layers and have no name of their own, but for a number behind it."""
+MODEL_KINDS = frozenset({"functional", "model", "sequential", snake_case(TIME_DISTRIBUTED)})
+"""What Keras calls models that are layers, or are in one, and have no name of their own, but for a number behind it."""
 
 _Tree = dict[str, Union[str, "_Tree"]]
 """Name -> the kind of a layer, or what a model that is a layer holds; in order."""
@@ -42,7 +44,11 @@ def match_by_order(
     if found is None:
         return list(variables)
     logger.warning("%s: its layers have only the names that Keras invents; matched by class and order", file)
-    return [replace(v, layer=found[v.layer].name, class_name=found[v.layer].class_name) for v in variables]
+    return [
+        replace(v, layer=layer.name, class_name=layer.class_name, kind=layer.kind)
+        for v in variables
+        for layer in (found[v.layer],)
+    ]
 
 
 def layers_by_order(stored: Mapping[str, str], network: Sequence[NetworkLayer]) -> dict[str, NetworkLayer] | None:
@@ -55,7 +61,7 @@ def layers_by_order(stored: Mapping[str, str], network: Sequence[NetworkLayer]) 
         stored: the layers of the file in order: name, behind those of the models it lies in, and class as in paths.
     """
     wanted = {layer.name: layer for layer in network if layer.variables}
-    kinds = {name: snake_case(layer.class_name) for name, layer in wanted.items()}
+    kinds = {name: layer.kind for name, layer in wanted.items()}
     nested = any("." in name for name in stored)
     found = _matches(_tree(stored), _tree(kinds) if nested else dict(kinds))
     return None if found is None else {name: wanted[other] for name, other in found.items()}
@@ -63,7 +69,7 @@ def layers_by_order(stored: Mapping[str, str], network: Sequence[NetworkLayer]) 
 
 def _kind(variable: NamedVariable) -> str:
     """The class of a variable's layer in Keras 3's spelling, or what the number of an invented name follows."""
-    return snake_case(variable.class_name) or _without_number(variable.layer.rpartition(".")[2])
+    return variable.kind or _without_number(variable.layer.rpartition(".")[2])
 
 
 def _without_number(name: str) -> str:

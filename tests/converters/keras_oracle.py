@@ -12,33 +12,12 @@ import onnx_ir as ir
 import onnxruntime as ort
 
 import converters
-from converters import axes
+from tests.converters.keras_parameters import NOT_CONVERTED, parameters
 
 RELATIVE_TOLERANCE = 1e-5
 """Of the largest output, in float32."""
 
 BATCH = 2
-
-PARAMETERS = {
-    "alpha": "weight",
-    "depthwise_kernel": "depthwise.weight",
-    "embeddings": "weight",
-    "mean": "running_mean",
-    "pointwise_kernel": "pointwise.weight",
-    "scale": "weight",
-    "variable": "weight",
-    "variance": "running_var",
-    "kernel": "weight",
-    "bias": "bias",
-    "gamma": "weight",
-    "beta": "bias",
-    "moving_mean": "running_mean",
-    "moving_variance": "running_var",
-}
-"""Keras' name of a variable -> ours."""
-
-NOT_CONVERTED = frozenset({"count", "seed_generator_state"})
-"""Variables of Keras that no output depends on."""
 
 Edit = Callable[[dict[str, Any]], None]
 
@@ -98,37 +77,10 @@ def assert_every_size_is_known(model: ir.Model) -> None:
 
 
 def put_weights(converted: ir.Model, model: keras.Model, prefix: str = "") -> None:
-    for layer in model.layers:
-        if isinstance(layer, keras.Model):
-            put_weights(converted, layer, f"{prefix}{layer.name}.")
-            continue
-        for variable in layer.weights:
-            if variable.name in NOT_CONVERTED:
-                continue
-            # LayerScale of keras.applications gives its only variable no name.
-            unnamed = variable.name.startswith("variable")
-            name = f"{prefix}{layer.name}.{'weight' if unnamed else PARAMETERS[variable.name]}"
-            values = axis_order(layer, variable).to_onnx(np.asarray(variable.value.detach()))
-            initializer = converted.graph.initializers[name]
-            assert initializer.shape == values.shape, name
-            initializer.const_value = ir.Tensor(values, name=name)
-
-
-def axis_order(layer: keras.layers.Layer, variable: keras.Variable) -> axes.AxisOrder:
-    """The axis order of a weight of a Keras layer."""
-    rank = len(variable.shape)
-    if "DepthwiseConv" in type(layer).__name__ and rank > 1:
-        return axes.depthwise_kernel(rank - 2)
-    match variable.name:
-        case "kernel" if rank == 2:
-            return axes.DENSE_KERNEL
-        case "kernel" | "pointwise_kernel":
-            return axes.convolution_kernel(rank - 2)
-        case "depthwise_kernel":
-            return axes.depthwise_kernel(rank - 2)
-        case "alpha" | "gamma" | "beta" | "scale" | "mean" | "variance":  # its axes stand as those of a sample do
-            return axes.AxisOrder((rank - 1, *range(rank - 1)))
-    return axes.unchanged(rank)
+    for name, values in parameters(model, prefix.removesuffix(".")):
+        initializer = converted.graph.initializers[name]
+        assert initializer.shape == values.shape, name
+        initializer.const_value = ir.Tensor(np.ascontiguousarray(values), name=name)
 
 
 def channels_first(array: np.ndarray) -> np.ndarray:
@@ -155,6 +107,14 @@ def random_inputs(shapes: Sequence[tuple[int, ...]], seed: int = 1) -> list[np.n
     return [2 * random.standard_normal((BATCH, *shape)).astype(np.float32) for shape in shapes]
 
 
+def with_hidden_steps(x: np.ndarray) -> np.ndarray:
+    """Sequences (N, T, features) of which some steps are zeros: in the first sample the last ones."""
+    hidden = np.random.default_rng(2).random(x.shape[:2]) < 0.4
+    hidden[0] = np.arange(x.shape[1]) >= x.shape[1] // 2
+    hidden[:, 0] = False  # a mean of no step is no number
+    return np.where(hidden[..., np.newaxis], np.float32(0), x)
+
+
 def random_numbers(shape: tuple[int, ...], below: int) -> np.ndarray:
     """Whole numbers from 0 on, as the floats that our graphs take."""
     return np.random.default_rng(1).integers(below, size=(BATCH, *shape)).astype(np.float32)
@@ -171,6 +131,7 @@ def assert_equals_keras(
     raw_outputs: bool = False,
     fill: Callable[[keras.Model], None] = randomize,
     compute: Callable[..., Any] | None = None,
+    hidden_steps: bool = False,
 ) -> ir.Model:
     """The converted model, once its outputs were found equal to Keras' in value, shape and dtype.
 
@@ -181,11 +142,14 @@ def assert_equals_keras(
         raw_inputs: the graph's inputs have their axes in Keras' order.
         raw_outputs: so have its outputs.
         compute: what computes the outputs, where Keras' model itself does not.
+        hidden_steps: some steps of the sequences that go in are zeros.
     """
     fill(model)
     shapes = sizes or [tuple(x.shape[1:]) for x in model.inputs]
     if numbers_below is None:
         inputs = random_inputs(shapes)
+        if hidden_steps:
+            inputs = [with_hidden_steps(x) if x.ndim == 3 else x for x in inputs]
     else:
         inputs = [random_numbers(shape, numbers_below) for shape in shapes]
     if compute is None:

@@ -21,6 +21,13 @@ def given_back(converted: ir.Model, folder: Path, custom_objects: dict[str, type
     Args:
         custom_objects: classes that take the place of Keras' own of these names.
     """
+    model = loaded_back(converted, folder, custom_objects)
+    assert [operation.name for operation in model.operations] == names(to_keras(converted, "net.onnx").json)
+    return model
+
+
+def loaded_back(converted: ir.Model, folder: Path, custom_objects: dict[str, type] | None = None) -> keras.Model:
+    """As `given_back`, where Keras adds operations of its own to those of the JSON: masks of a network of Keras 2."""
     network = to_keras(converted, "net.onnx")
     description = json.loads(network.json)
     for layer in description["config"]["layers"]:
@@ -29,7 +36,6 @@ def given_back(converted: ir.Model, folder: Path, custom_objects: dict[str, type
     model = keras.models.model_from_json(json.dumps(description), custom_objects=custom_objects)
     write_weights(folder / "back.weights.h5", initializer_weights(converted, "net.onnx"), network.layers)
     model.load_weights(folder / "back.weights.h5")
-    assert [operation.name for operation in model.operations] == names(network.json)
     return model
 
 

@@ -663,10 +663,6 @@ NOTICES: dict[str, tuple[dict[str, Any], list[str]]] = {
         layer("GaussianNoise", stddev=0.5),
         ["0.5}", '"stddev" has no effect: the layer passes its input on unchanged, also in training'],
     ),
-    "a mask": (
-        layer("Embedding", input_dim=9, output_dim=2, mask_zero=True),
-        ["true}", '"mask_zero" has no effect: no layer that is converted looks at a mask'],
-    ),
     "torch's momentum": (
         layer("BatchNormalization", momentum=0.1),
         ["0.1}", '"momentum" is 0.1, and kept as Keras means it; torch would write 0.9 for the same'],

@@ -27,6 +27,7 @@ def assert_case(case: Case, folder: Path, edit: Any) -> None:
         numbers_below=case.numbers_below,
         raw_inputs=case.raw_inputs,
         raw_outputs=case.raw_outputs,
+        hidden_steps=case.hidden_steps,
     )
 
 

@@ -159,3 +159,42 @@ def test_an_output_that_no_input_changes_is_said_to_prove_little(network: Path) 
         "check: equals Keras to 0.0e+00 of the largest output, "
         "but gives the same for every input: with these weights that says little"
     )
+
+
+def test_layers_that_hold_others_have_their_weights_compared(tmp_path: Path) -> None:
+    inside = keras.Input((8, 9, 3))
+    eye = keras.Model(inside, kl.Flatten()(kl.Conv2D(4, 3, name="conv")(inside)), name="eye")
+    frames, words = keras.Input((5, 8, 9, 3), name="frames"), keras.Input((7,), name="words")
+    x = kl.Bidirectional(kl.LSTM(4, return_sequences=True), name="both")(kl.TimeDistributed(eye, name="each")(frames))
+    y = kl.RNN(kl.StackedRNNCells([kl.GRUCell(3), kl.LSTMCell(4)]), return_sequences=True, name="stack")(
+        kl.Embedding(20, 6, mask_zero=True, name="table")(words)
+    )
+    y = kl.TimeDistributed(kl.Dense(8), name="wide")(y)
+    z = kl.MultiHeadAttention(2, 3, name="heads")(x, y)
+    path = tmp_path / "net.json"
+    path.write_text(keras.Model([frames, words], kl.Attention(use_scale=True, name="late")([z, y])).to_json())
+    model = converters.convert(path, seed=3)
+    report = check_model(model, path, channels_last=False)
+    assert report.reason == ""
+    assert report.varies
+    assert report.difference is not None
+    assert report.difference < 1e-5
+    set_values(model, "both.backward.weight_ih", 0.7)
+    report = check_model(model, path, channels_last=False)
+    assert report.difference is not None
+    assert report.difference < 1e-5
+
+
+def test_a_masked_sequence_of_a_new_opset_is_said_not_to_be_run(tmp_path: Path) -> None:
+    inputs = keras.Input((7, 3))
+    path = tmp_path / "net.json"
+    path.write_text(keras.Model(inputs, kl.LSTM(4)(kl.Masking()(inputs))).to_json())
+    report = check_model(converters.convert(path, opset=22), path, channels_last=False)
+    assert report.lines() == [
+        "check: not compared with Keras: nothing here runs it: ONNX Runtime knows no opset 22, and the reference of "
+        "onnx passes over masks"
+    ]
+    path.write_text(keras.Model(inputs, kl.LSTM(4)(inputs)).to_json())
+    report = check_model(converters.convert(path, opset=22), path, channels_last=False)
+    assert report.difference is not None
+    assert report.difference < 1e-5

@@ -97,6 +97,12 @@ class Arguments:
         for name, value in (*config.values.items(), *layer.call.keywords.items()):
             self._add(parameters.own_name(name), value)
 
+    @classmethod
+    def of_layer(cls, parameters: str, inputs: Sequence[Tensor], layer: LayerBuilder) -> "Arguments":
+        """Those of a call of a layer, whose config holds none."""
+        config = OperationConfig({}, lambda key, text: None, of_tensorflow=False)
+        return cls(Parameters.parse(parameters), config, inputs, layer)
+
     def _add(self, name: str, value: Any) -> None:
         if self._values.get(name) is None:
             self._values[name] = value

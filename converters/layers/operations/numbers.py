@@ -54,7 +54,7 @@ def shape(arguments: Arguments, layer: LayerBuilder) -> Numbers:
     if x.layout is Layout.CHANNELS_FIRST:
         order = [x.stored_axis(axis) for axis in range(x.rank)]
         sizes = layer.op("Gather", [sizes, layer.constant("order", np.array(order, np.int64))])
-    return Numbers(sizes, Layout.KERAS, x.shape, scalar=False)
+    return Numbers(sizes, Layout.KERAS, items=x.shape, scalar=False)
 
 
 @operation("tf.size", "tf.compat.v1.size", parameters="x|input out_type optimize")
@@ -79,7 +79,9 @@ def _known(items: Sequence[float], layer: LayerBuilder, *, scalar: bool, dtype: 
     """Numbers that are all known, as a constant."""
     if not all(math.isfinite(item) and abs(item) < LARGEST for item in items):
         raise layer.error("computes a number that is no size", "Compute with sizes of tensors, and small numbers.")
-    return Numbers(layer.constant("numbers", np.array(items, TYPES[dtype])), Layout.KERAS, tuple(items), scalar)
+    return Numbers(
+        layer.constant("numbers", np.array(items, TYPES[dtype])), Layout.KERAS, items=tuple(items), scalar=scalar
+    )
 
 
 def _numbers_of(operand: Numbers | Tensor | Array, layer: LayerBuilder) -> Numbers:
@@ -117,7 +119,7 @@ def combined(op_type: str, operands: Sequence[Tensor | Array], layer: LayerBuild
         values[0] = layer.op("Sub", [a.value, layer.op("Mod", values)])
     y = layer.op("Div" if op_type == "FloorDiv" else op_type, values)
     y = layer.op("Floor", [y]) if op_type == "FloorDiv" and floats else y
-    return Numbers(y, Layout.KERAS, tuple(items), scalar)
+    return Numbers(y, Layout.KERAS, items=tuple(items), scalar=scalar)
 
 
 def _repeated(items: Sequence[Item], count: int) -> list[Item]:
@@ -140,7 +142,7 @@ def as_type(numbers: Numbers, dtype: ir.DataType, layer: LayerBuilder) -> Number
         (int(item) if dtype is INT64 else float(item)) if isinstance(item, int | float) else item
         for item in numbers.items
     )
-    return Numbers(layer.cast(numbers, dtype).value, Layout.KERAS, items, numbers.scalar)
+    return Numbers(layer.cast(numbers, dtype).value, Layout.KERAS, items=items, scalar=numbers.scalar)
 
 
 def product(numbers: Numbers, layer: LayerBuilder) -> Numbers:
@@ -149,7 +151,7 @@ def product(numbers: Numbers, layer: LayerBuilder) -> Numbers:
     if len(known) == len(numbers.items):
         return _known([math.prod(known)], layer, scalar=True, dtype=numbers.dtype)
     y = layer.op("ReduceProd", [numbers.value], axes=[0], keepdims=1)
-    return Numbers(y, Layout.KERAS, (None,), scalar=True)
+    return Numbers(y, Layout.KERAS, items=(None,), scalar=True)
 
 
 def single(numbers: Numbers, place: int, layer: LayerBuilder) -> Numbers:
@@ -169,4 +171,4 @@ def joined(operands: Sequence[Tensor | Array], layer: LayerBuilder) -> Numbers:
     dtype = FLOAT if any(part.dtype is FLOAT for part in parts) else INT64
     parts = [as_type(part, dtype, layer) for part in parts]
     y = layer.op("Concat", [part.value for part in parts], axis=0)
-    return Numbers(y, Layout.KERAS, tuple(item for part in parts for item in part.items), scalar=False)
+    return Numbers(y, Layout.KERAS, items=tuple(item for part in parts for item in part.items), scalar=False)

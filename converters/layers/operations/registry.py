@@ -58,7 +58,7 @@ def operation(*names: str, parameters: str) -> Callable[[Function], Function]:
                 raise ValueError(f"{name} is converted already")
             SIGNATURES[name] = Signature(names[0], known.spellings)
             read = OperationConfig.read_keras if name.startswith(KERAS_PREFIX) else OperationConfig.read_tensorflow
-            OPERATIONS[name] = LayerEntry(name, read, giving_a_tuple(convert), Arity.MANY, takes_floats=False)
+            OPERATIONS[name] = LayerEntry(name, read, giving_a_tuple(convert), Arity.NAMED, takes_floats=False)
         return function
 
     return register

@@ -172,7 +172,7 @@ def gather(x: torch.Tensor, indices: torch.Tensor, *, axis: int = 0) -> torch.Te
     """The entries of x along an axis that the indices name, which take the axis' place."""
     axis %= x.dim()
     indices = torch.where(indices < 0, indices + x.shape[axis], indices)
-    return x.index_select(axis, indices.flatten()).reshape(*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :])
+    return x.index_select(axis, indices.flatten()).reshape((*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]))
 
 
 @torch_op("GatherElements")

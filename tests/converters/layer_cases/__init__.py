@@ -3,11 +3,13 @@
 from tests.converters.layer_cases import (
     activation,
     applications,
+    attention,
     convolution,
     core,
     merge,
     normalization,
     pooling,
+    recurrent,
     reshape,
 )
 from tests.converters.layer_cases.case import Case
@@ -16,7 +18,10 @@ __all__ = ["CASES", "Case", "flat"]
 
 CASES: dict[str, dict[str, Case]] = {
     class_name: cases
-    for family in (core, convolution, pooling, normalization, activation, merge, reshape, applications)
+    for family in (
+        *(core, convolution, pooling, normalization, activation, merge, reshape, applications),
+        *(recurrent, attention),
+    )
     for class_name, cases in family.CASES.items()
 }
 """Class name -> the fact under test -> case."""

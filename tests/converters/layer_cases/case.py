@@ -27,6 +27,8 @@ class Case:
         numbers_below: the inputs are whole numbers below this one.
         raw_inputs: the graph's inputs have their axes in Keras' order.
         raw_outputs: so have its outputs.
+        hidden_steps: some steps of the sequences that go in are zeros.
+        network: what makes a network of the layers and their inputs, if not one after the other.
     """
 
     layer: Callable[[], Any]
@@ -36,9 +38,21 @@ class Case:
     numbers_below: int | None = None
     raw_inputs: bool = False
     raw_outputs: bool = False
+    hidden_steps: bool = False
+    network: Callable[..., Any] | None = None
 
     def model(self) -> keras.Model:
-        return functional(self.layer(), *self.shapes)
+        if self.network is None:
+            return functional(self.layer(), *self.shapes)
+        inputs = [keras.Input(shape, name=f"in_{i}") for i, shape in enumerate(self.shapes)]
+        return keras.Model(inputs if len(inputs) > 1 else inputs[0], self.network(self.layer(), *inputs), name="net")
+
+
+def called(
+    layer: Callable[[], Any], network: Callable[..., Any], *shapes: tuple[int | None, ...], **common: Any
+) -> Case:
+    """The case of a layer in a network of its own: a function of the layer and its inputs that gives the outputs."""
+    return Case(layer, shapes, network=network, raw_outputs=True, **common)
 
 
 def options(

@@ -104,7 +104,7 @@ def test_names_that_keras_refuses_change_and_stay_apart(tmp_path: Path) -> None:
     assert_predicts_the_same(back, run_onnx(converted, *inputs), inputs)
 
 
-@pytest.mark.parametrize("name", ["seq", "unet", "vol", "multi", "operations"])
+@pytest.mark.parametrize("name", ["seq", "unet", "vol", "multi", "operations", "nested", "attention", "cudnn"])
 def test_a_network_of_keras_2_comes_back_as_one_of_keras_3(name: str, tmp_path: Path) -> None:
     """Networks, weights and predictions of tf_keras 2.21."""
     record = np.load(KERAS2 / f"{name}.io.npz")

@@ -18,7 +18,7 @@ import converters
 from converters.layers import LAYERS
 from converters.roles import Role, initializer_roles
 from converters.weights import Weights, network_layers, read_weights
-from converters.weights.keras_names import KERAS_VARIABLES
+from converters.weights.keras_variables import KERAS_VARIABLES
 from converters.weights.onnx import write_initializers
 from tests.converters.keras_oracle import RELATIVE_TOLERANCE, functional, random_inputs, randomize, run_onnx
 
@@ -48,18 +48,29 @@ def convert_and_fill(description: str, path: Path, folder: Path) -> ir.Model:
     return filled(model, read_weights(path, network_layers(model)))
 
 
-def assert_predicts(model: ir.Model, inputs: Sequence[np.ndarray], wanted: Sequence[np.ndarray]) -> None:
-    for output, want in zip(run_onnx(model, *inputs), wanted, strict=True):
+def assert_predicts(
+    model: ir.Model, inputs: Sequence[np.ndarray], wanted: Sequence[np.ndarray], *, raw_outputs: bool = False
+) -> None:
+    for output, want in zip(run_onnx(model, *inputs, raw_outputs=raw_outputs), wanted, strict=True):
         np.testing.assert_allclose(output, want, rtol=0, atol=RELATIVE_TOLERANCE * np.abs(want).max())
 
 
 KERAS2_FILES = [
+    "attention.weights_legacy.h5",
+    "cudnn.weights_legacy.h5",
+    "masked.weights_legacy.h5",
+    "nested.weights_legacy.h5",
+    "nested.model_legacy.h5",
     "seq.weights_legacy.h5",
+    "sequences.weights_legacy.h5",
     "unet.weights_legacy.h5",
     "unet.model_legacy.h5",
     "vol.weights_legacy.h5",
     "multi.weights_legacy.h5",
 ]
+
+
+ENDING_IN_SEQUENCES = {"attention", "masked"}
 
 
 @pytest.mark.parametrize("name", KERAS2_FILES)
@@ -68,7 +79,8 @@ def test_a_network_with_the_weights_of_keras_2_predicts_what_keras_2_did(name: s
     record = np.load(DATA / f"{network}.io.npz")
     model = convert_and_fill((DATA / f"{network}.json").read_text(), DATA / name, tmp_path)
     inputs = [record[key] for key in sorted(record) if key.startswith("input")]
-    assert_predicts(model, inputs, [record[key] for key in sorted(record) if key.startswith("output")])
+    wanted = [record[key] for key in sorted(record) if key.startswith("output")]
+    assert_predicts(model, inputs, wanted, raw_outputs=network in ENDING_IN_SEQUENCES)
 
 
 Build = Callable[[], keras.Model]
@@ -81,6 +93,25 @@ def nested() -> keras.Model:
     row = keras.Sequential([layers.Dense(7, name="wide"), layers.Dropout(0.5), layers.Dense(2)], name="row")
     return functional([layers.Conv2D(4, 3, name="conv"), inner, layers.Flatten(), row], (8, 7, 3))
 
+
+def attending(*made: layers.Layer) -> keras.Model:
+    """A model of attention layers, each of a sequence to itself; some take their inputs in a list."""
+    x = inputs = keras.Input((7, 6))
+    for layer in made:
+        x = layer([x, x]) if isinstance(layer, layers.Attention) else layer(x, x)
+    return keras.Model(inputs, x, name="attending")
+
+
+def stack() -> layers.Layer:
+    return layers.StackedRNNCells([layers.LSTMCell(3), layers.GRUCell(4, use_bias=False), layers.LSTMCell(5)])
+
+
+def eye() -> keras.Model:
+    inputs = keras.Input((6,))
+    return keras.Model(inputs, layers.Dense(6, name="second")(layers.Dense(4, name="first")(inputs)), name="eye")
+
+
+SEQUENCE = (7, 6)
 
 LAYERS_WITH_WEIGHTS: dict[str, tuple[Callable[[], list[keras.layers.Layer]], tuple[int, ...]]] = {
     "Dense": (lambda: [layers.Dense(5), layers.Dense(3, use_bias=False)], (4,)),
@@ -122,6 +153,93 @@ LAYERS_WITH_WEIGHTS: dict[str, tuple[Callable[[], list[keras.layers.Layer]], tup
     "PReLU where axes are in Keras' order": (
         lambda: [layers.Reshape((4, 4, 4)), layers.PReLU(), layers.Flatten()],
         (64,),
+    ),
+    "LSTM": (
+        lambda: [
+            layers.LSTM(5, return_sequences=True),
+            layers.LSTM(4, return_sequences=True, use_bias=False),
+            layers.LSTM(3, dropout=0.2),
+        ],
+        SEQUENCE,
+    ),
+    "GRU": (
+        lambda: [
+            layers.GRU(5, return_sequences=True),
+            layers.GRU(4, return_sequences=True, use_bias=False),
+            layers.GRU(3, reset_after=False),
+        ],
+        SEQUENCE,
+    ),
+    "SimpleRNN": (lambda: [layers.SimpleRNN(5, return_sequences=True), layers.SimpleRNN(4, use_bias=False)], SEQUENCE),
+    "LSTM in Bidirectional": (
+        lambda: [
+            layers.Bidirectional(layers.LSTM(5, return_sequences=True)),
+            layers.Bidirectional(layers.GRU(4, return_sequences=True, use_bias=False)),
+            layers.Bidirectional(
+                layers.LSTM(3, return_sequences=True, name="there"),
+                backward_layer=layers.SimpleRNN(2, return_sequences=True, go_backwards=True, name="back"),
+            ),
+            layers.Flatten(),
+        ],
+        SEQUENCE,
+    ),
+    "LSTM cells in Bidirectional": (lambda: [layers.Bidirectional(layers.RNN(stack()))], SEQUENCE),
+    "LSTM cells": (
+        lambda: [
+            layers.RNN(stack(), return_sequences=True),
+            layers.RNN(layers.GRUCell(4), return_sequences=True),
+            layers.RNN(layers.StackedRNNCells([layers.SimpleRNNCell(3)])),
+        ],
+        SEQUENCE,
+    ),
+    "Dense in TimeDistributed": (
+        lambda: [
+            layers.TimeDistributed(layers.Dense(6)),
+            layers.TimeDistributed(layers.BatchNormalization(scale=False)),
+            layers.TimeDistributed(eye(), name="looking"),
+            layers.TimeDistributed(keras.Sequential([keras.Input((6,)), layers.Dense(5)])),
+            layers.Dense(4),
+            layers.Flatten(),
+        ],
+        SEQUENCE,
+    ),
+    "Attention": (
+        lambda: [attending(layers.Attention(use_scale=True, score_mode="concat")), layers.Flatten()],
+        SEQUENCE,
+    ),
+    "AdditiveAttention": (
+        lambda: [attending(layers.AdditiveAttention(), layers.AdditiveAttention(use_scale=False)), layers.Flatten()],
+        SEQUENCE,
+    ),
+    "EinsumDense": (
+        lambda: [
+            layers.EinsumDense("abc,cde->abde", (None, 2, 3), bias_axes="de"),
+            layers.EinsumDense("abcd,cde->abe", (None, 5)),
+            layers.Flatten(),
+        ],
+        SEQUENCE,
+    ),
+    "MultiHeadAttention": (
+        lambda: [
+            attending(
+                layers.MultiHeadAttention(2, 3, value_dim=4),
+                layers.MultiHeadAttention(2, 3, use_bias=False),
+                layers.MultiHeadAttention(2, 3, use_gate=True),
+            ),
+            layers.Flatten(),
+        ],
+        SEQUENCE,
+    ),
+    "GroupQueryAttention": (
+        lambda: [
+            attending(
+                layers.GroupQueryAttention(3, 4, 2),
+                layers.GroupQueryAttention(3, 2, 1, use_bias=False),
+                layers.GroupQueryAttention(3, 4, 2, use_gate=True),
+            ),
+            layers.Flatten(),
+        ],
+        SEQUENCE,
     ),
 }
 """Classes with weights -> layers in all the forms that differ in their variables, and what goes into them."""
@@ -268,6 +386,20 @@ def test_a_layer_that_lacks_variables_is_matched_by_order(tmp_path: Path) -> Non
     model = functional(row, (6, 5, 3))
     randomize(model)
     x = random_inputs([(6, 5, 3)])
+    converted = convert_and_fill(model.to_json(), saved_without_names(model, tmp_path), tmp_path)
+    assert_predicts(converted, x, [np.asarray(model(x[0], training=False).detach())])
+
+
+def test_layers_that_hold_others_are_matched_by_order(tmp_path: Path) -> None:
+    """Their parts keep their own places in the file: `layer`, `forward_layer/cell`, `query_dense`."""
+    heads, inputs = layers.MultiHeadAttention(2, 3), keras.Input(SEQUENCE)
+    x = layers.Bidirectional(layers.LSTM(3, return_sequences=True))(inputs)
+    x = layers.RNN(layers.StackedRNNCells([layers.GRUCell(4), layers.GRUCell(5)]), return_sequences=True)(x)
+    x = layers.TimeDistributed(layers.Dense(4))(layers.TimeDistributed(layers.ReLU())(heads(x, x)))
+    x = layers.TimeDistributed(keras.Sequential([keras.Input((4,)), layers.Dense(3), layers.Dense(2)]))(x)
+    model = keras.Model(inputs, layers.LSTM(3)(layers.LSTM(3, return_sequences=True)(x)))
+    randomize(model)
+    x = random_inputs([SEQUENCE])
     converted = convert_and_fill(model.to_json(), saved_without_names(model, tmp_path), tmp_path)
     assert_predicts(converted, x, [np.asarray(model(x[0], training=False).detach())])
 

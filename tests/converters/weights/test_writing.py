@@ -98,14 +98,41 @@ def every_kind_of_layer() -> keras.Model:
     )
 
 
-def test_keras_predicts_the_same_with_the_weights_written_for_it(tmp_path: Path) -> None:
-    model = every_kind_of_layer()
+def every_kind_of_sequence() -> keras.Model:
+    x = inputs = keras.Input((7, 6))
+    x = layers.LSTM(5, return_sequences=True, dropout=0.1)(x)
+    x = layers.GRU(4, return_sequences=True, reset_after=False)(x)
+    x = layers.GRU(4, return_sequences=True, use_bias=False)(x)
+    x = layers.SimpleRNN(4, return_sequences=True)(x)
+    x = layers.Bidirectional(layers.LSTM(3, return_sequences=True))(x)
+    backward = layers.SimpleRNN(4, return_sequences=True, go_backwards=True, name="back")
+    x = layers.Bidirectional(layers.GRU(4, return_sequences=True, name="there"), backward_layer=backward)(x)
+    cells = [layers.LSTMCell(3), layers.GRUCell(4), layers.LSTMCell(5)]
+    x = layers.RNN(layers.StackedRNNCells(cells), return_sequences=True)(x)
+    x = layers.RNN(layers.GRUCell(4), return_sequences=True)(x)
+    x = layers.TimeDistributed(layers.Dense(6))(x)
+    x = layers.TimeDistributed(layers.BatchNormalization(scale=False))(x)
+    x = layers.MultiHeadAttention(2, 3, value_dim=4, use_gate=True)(x, inputs)
+    x = layers.MultiHeadAttention(2, 3, use_bias=False, output_shape=(3, 2))(x, inputs)
+    x = layers.Reshape((7, 6))(x)
+    x = layers.GroupQueryAttention(3, 4, 2)(x, x)
+    x = layers.Attention(use_scale=True, score_mode="concat")([x, x])
+    x = layers.AdditiveAttention()([x, x])
+    return keras.Model(inputs, layers.EinsumDense("abc,cde->abde", (None, 2, 3), bias_axes="de")(x), name="net")
+
+
+EVERY_KIND = {"images": every_kind_of_layer, "sequences": every_kind_of_sequence}
+
+
+@pytest.mark.parametrize("kind", EVERY_KIND)
+def test_keras_predicts_the_same_with_the_weights_written_for_it(kind: str, tmp_path: Path) -> None:
+    model = EVERY_KIND[kind]()
     randomize(model)
     converted = convert_keras(model, tmp_path)
     write_weights(tmp_path / "a.weights.h5", initializer_weights(converted, "net"), network_layers(converted))
     restored = keras.models.clone_model(model)
     restored.load_weights(tmp_path / "a.weights.h5")
-    (x,) = random_inputs([(9, 8, 3)])
+    (x,) = random_inputs([tuple(model.inputs[0].shape[1:])])
     wanted = np.asarray(model(x, training=False).detach())
     np.testing.assert_array_equal(np.asarray(restored(x, training=False).detach()), wanted)
 
@@ -118,8 +145,9 @@ def test_the_file_has_the_group_that_keras_3_5_looks_for_at_its_root(tmp_path: P
         assert len(file["vars"]) == 0
 
 
-def test_what_was_written_for_keras_is_read_bit_by_bit(tmp_path: Path) -> None:
-    converted = convert_keras(every_kind_of_layer(), tmp_path)
+@pytest.mark.parametrize("kind", EVERY_KIND)
+def test_what_was_written_for_keras_is_read_bit_by_bit(kind: str, tmp_path: Path) -> None:
+    converted = convert_keras(EVERY_KIND[kind](), tmp_path)
     network, weights = network_layers(converted), initializer_weights(converted, "net")
     write_weights(tmp_path / "a.weights.h5", weights, network)
     read = read_weights(tmp_path / "a.weights.h5", network)

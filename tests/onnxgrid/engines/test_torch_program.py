@@ -23,7 +23,10 @@ NETWORKS = sorted(path for path in MODELS.glob("*.json") if not path.name.starts
 TRAINED = {("", case.op_type) for case in OP_CASES.values() if case.differentiable and case.in_runtime}
 """Ops that `test_torch_ops.py` trains on both engines."""
 
-NO_GRADIENT = {("", op) for op in ("Cast", "ConstantOfShape", "Equal", "Greater", "GreaterOrEqual", "Less", "Shape")}
+SIZES = ("Cast", "ConstantOfShape", "Range", "Shape")
+CONDITIONS = ("And", "Equal", "Greater", "GreaterOrEqual", "Less", "Not", "Or")
+
+NO_GRADIENT = {("", op) for op in (*SIZES, *CONDITIONS)}
 """Ops that the converter writes where no gradient is asked for: sizes, conditions, class numbers."""
 
 INFERENCE_ONLY = {"LSTM", "GRU", "RNN", "Scan", "Loop"}

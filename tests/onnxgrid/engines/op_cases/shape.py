@@ -1,5 +1,7 @@
 """Cases of `onnxgrid.engines.torch_ops.shape`."""
 
+import numpy as np
+
 from tests.onnxgrid.engines.op_cases.case import MATRIX, Case, X, integers, numbers, scalar
 
 CASES = {
@@ -41,6 +43,7 @@ CASES = {
         "DepthToSpace", (numbers(2, 12, 3, 5),), {"blocksize": 2, "mode": "CRD"}
     ),
     "SpaceToDepth": Case("SpaceToDepth", (numbers(2, 3, 4, 6),), {"blocksize": 2}),
+    "Gather of one number": Case("Gather", (MATRIX[0], np.array(1))),
     "GatherElements": Case("GatherElements", (MATRIX, integers(2, 0, -1, 1).reshape(2, 2))),
     "GatherElements of columns": Case("GatherElements", (MATRIX, integers(4, 0, -1).reshape(3, 1)), {"axis": 1}),
     "GatherND": Case("GatherND", (X, integers(0, 1, 1, -1).reshape(2, 2))),

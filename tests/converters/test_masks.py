@@ -1,0 +1,114 @@
+"""Masks where Keras warns of what becomes of them, and where we refuse them."""
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import pytest
+from keras import layers as kl
+
+import converters
+from converters.errors import ConversionError
+from tests.converters.keras_oracle import assert_equals_keras, functional
+from tests.converters.layer_cases.attention import grouped, with_masks
+from tests.converters.layer_cases.recurrent import SEQUENCE, masked
+
+LOST = "ignore:(.|\n)*does not support masking and will therefore destroy the mask:UserWarning"
+
+
+def quietly(make: Callable[[], keras.Model]) -> keras.Model:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=UserWarning)
+        return make()
+
+
+@pytest.mark.filterwarnings(LOST)
+@pytest.mark.parametrize("name", with_masks(grouped))
+def test_grouped_queries_look_at_what_masks_let_pass(name: str, tmp_path: Path) -> None:
+    case = with_masks(grouped)[name]
+    assert_equals_keras(quietly(case.model), tmp_path, hidden_steps=True, raw_outputs=True)
+
+
+@pytest.mark.filterwarnings(LOST)
+@pytest.mark.parametrize("layer", [lambda: kl.Conv1D(4, 2), lambda: kl.EinsumDense("abc,cd->abd", (None, 4))])
+def test_a_layer_that_does_not_pass_a_mask_on_ends_it(layer: Callable[[], Any], tmp_path: Path) -> None:
+    model = quietly(masked(layer, lambda: kl.LSTM(3)).model)
+    converted = assert_equals_keras(model, tmp_path, hidden_steps=True, raw_outputs=True)
+    assert "TopK" not in {node.op_type for node in converted.graph}
+
+
+def refusal(model: keras.Model, folder: Path) -> str:
+    (folder / "net.json").write_text(model.to_json(indent=1))
+    with pytest.raises(ConversionError) as caught:
+        converters.convert(folder / "net.json")
+    return str(caught.value).replace(f"{folder}/", "")
+
+
+def test_a_mask_of_another_rank_is_refused(tmp_path: Path) -> None:
+    x = inputs = keras.Input((4, 7))
+    x = kl.TimeDistributed(kl.Dense(3))(kl.Embedding(9, 3, mask_zero=True)(x))
+    x = kl.TimeDistributed(kl.Flatten())(x)
+    text = refusal(keras.Model(inputs, kl.LSTM(3, name="late")(x)), tmp_path)
+    assert text.partition(": ")[2] == (
+        "layer 'late' (LSTM): its mask (N, 4, 7) is not one number for each step\n  Give a mask (N, T)."
+    )
+
+
+def test_a_softmax_under_a_mask_is_refused(tmp_path: Path) -> None:
+    inputs, mask = keras.Input(SEQUENCE), keras.Input(SEQUENCE)
+    text = refusal(keras.Model([inputs, mask], kl.Softmax(name="soft")(inputs, mask=mask)), tmp_path)
+    assert text.partition(": ")[2] == (
+        "layer 'soft' (Softmax): its input is masked, and a softmax of what a mask lets pass cannot be converted\n"
+        "  Take the mask away, or use an attention layer."
+    )
+
+
+def test_masked_sequences_after_others_are_refused(tmp_path: Path) -> None:
+    a, b = keras.Input(SEQUENCE), keras.Input(SEQUENCE)
+    joined = kl.Concatenate(axis=1, name="row")([kl.Masking()(a), b])
+    text = refusal(keras.Model([a, b], kl.LSTM(3)(joined)), tmp_path)
+    assert text.partition(": ")[2] == (
+        "layer 'row' (Concatenate): joins masked sequences with others\n  Mask all, or none."
+    )
+
+
+def test_words_that_are_no_words_are_skipped(tmp_path: Path) -> None:
+    model = functional([kl.Embedding(3, 4, mask_zero=True), kl.LSTM(5, return_sequences=True)], (7,))
+    converted = assert_equals_keras(model, tmp_path, numbers_below=3, raw_outputs=True)
+    assert "TopK" in {node.op_type for node in converted.graph}
+    plain = functional([kl.Embedding(3, 4), kl.LSTM(5)], (7,))
+    converted = assert_equals_keras(plain, tmp_path, numbers_below=3, raw_outputs=True)
+    assert [node.op_type for node in converted.graph] == ["Cast", "Gather", "Transpose", "Concat", "LSTM", "Squeeze"]
+
+
+def test_a_model_in_time_distributed_masks_its_own_steps(tmp_path: Path) -> None:
+    inside = keras.Input((5, 3))
+    inner = keras.Model(inside, kl.LSTM(4)(kl.Dense(3)(kl.Masking()(inside))), name="inner")
+    inputs = keras.Input((4, 15))
+    model = keras.Model(inputs, kl.LSTM(2)(kl.TimeDistributed(inner)(kl.Reshape((4, 5, 3))(inputs))))
+    assert_equals_keras(model, tmp_path, hidden_steps=True)
+
+
+def test_words_of_sentences_are_skipped(tmp_path: Path) -> None:
+    words = keras.Input((6,))
+    reader = keras.Model(words, kl.LSTM(4)(kl.Embedding(5, 3, mask_zero=True)(words)), name="reader")
+    text = keras.Input((5, 6))
+    for x in (
+        kl.TimeDistributed(reader)(text),
+        kl.TimeDistributed(kl.LSTM(4))(kl.Embedding(5, 3, mask_zero=True)(text)),
+        kl.TimeDistributed(kl.LSTM(4))(kl.TimeDistributed(kl.Embedding(5, 3, mask_zero=True))(text)),
+    ):
+        assert_equals_keras(keras.Model(text, x), tmp_path, numbers_below=3, raw_outputs=True)
+
+
+def test_heads_of_attention_take_the_masks_off_what_they_look_at(tmp_path: Path) -> None:
+    """So Keras 3 does: the sum of a masked sequence and what it sees of itself is not masked."""
+    inputs = keras.Input(SEQUENCE)
+    x = kl.Dropout(0.1)(kl.Masking()(inputs))
+    seen = kl.MultiHeadAttention(2, 3)(x, x)
+    model = keras.Model(inputs, kl.GlobalAveragePooling1D()(kl.Add()([x, seen])))
+    assert_equals_keras(model, tmp_path, hidden_steps=True)
+    model = keras.Model(inputs, [kl.GlobalAveragePooling1D()(seen), kl.Attention()([inputs, x])])
+    assert_equals_keras(model, tmp_path, hidden_steps=True, raw_outputs=True)
