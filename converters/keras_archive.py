@@ -49,7 +49,7 @@ def archived_config(path: Path) -> str:
             fix="Give an archive that Keras 3 wrote with model.save().",
         )
     try:
-        return archive.data(ARCHIVED_CONFIG).tobytes().decode("utf-8-sig")
+        return archive.intact(ARCHIVED_CONFIG).tobytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise JsonError(
             f"is not UTF-8 text (byte {error.start} is {error.object[error.start]:#04x})",
@@ -68,7 +68,7 @@ def archived_keras_version(path: Path) -> int | None:
     if METADATA not in archive.names or archive.size(METADATA) > MAX_METADATA_BYTES:
         return None
     try:
-        metadata = json.loads(archive.data(METADATA).tobytes())
+        metadata = json.loads(archive.intact(METADATA).tobytes())
     except (ValueError, RecursionError):
         return None
     return major_version(metadata.get("keras_version")) if isinstance(metadata, dict) else None

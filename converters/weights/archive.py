@@ -80,6 +80,21 @@ class Archive:
             raise self._error(name, f"has {data.size} bytes, and is said to have {info.file_size}")
         return data
 
+    def intact(self, name: str) -> Array:
+        """The bytes of a member, all read once to see that they are those that were put in.
+
+        Raises:
+            WeightFileError: if they are not.
+        """
+        data = self.data(name)
+        if zlib.crc32(data.data) != self._members[name].CRC:
+            raise WeightFileError(
+                "is damaged: its bytes are not those that its checksum was made of",
+                place=f"{self.file}, member '{name}'",
+                fix="Save or copy the file anew.",
+            )
+        return data
+
     def _decompressed(self, name: str, count: int) -> bytes:
         try:
             with self._zip.open(name) as member:

@@ -66,8 +66,8 @@ def read_keras_archive(path: Path, network: Sequence[NetworkLayer] = ()) -> Weig
         )
     stated: Mapping[str, NetworkLayer] = {}
     if CONFIG_MEMBER in archive.names and archive.size(CONFIG_MEMBER) <= MAX_CONFIG_BYTES:
-        stated = stated_layers(archive.data(CONFIG_MEMBER).tobytes())
-    data = archive.data(WEIGHTS_MEMBER)
+        stated = stated_layers(archive.intact(CONFIG_MEMBER).tobytes())
+    data = archive.intact(WEIGHTS_MEMBER)
     weights = _read(open_hdf5(data, archive.file), stated, network, archive.file)
     return collect_weights(replace(weight, read=partial(_read_from, data, weight.read)) for weight in weights.values())
 

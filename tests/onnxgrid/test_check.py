@@ -198,3 +198,25 @@ def test_a_masked_sequence_of_a_new_opset_is_said_not_to_be_run(tmp_path: Path) 
     report = check_model(converters.convert(path, opset=22), path, channels_last=False)
     assert report.difference is not None
     assert report.difference < 1e-5
+
+
+def test_dictionaries_of_inputs_and_outputs_are_compared(tmp_path: Path) -> None:
+    a, b = keras.Input((8, 11, 3), name="a"), keras.Input((5,), name="b")
+    outputs = {"second": kl.Dense(4, name="dense")(b), "first": kl.Conv2D(2, 3, name="conv")(a)}
+    (tmp_path / "net.json").write_text(keras.Model({"b": b, "a": a}, outputs).to_json())
+    report = check_model(converters.convert(tmp_path / "net.json"), tmp_path / "net.json", channels_last=False)
+    assert (report.reason, report.given_back) == ("", True)
+    assert report.difference is not None
+    assert report.difference < 1e-5
+
+
+def test_what_keras_on_torch_averages_otherwise_is_not_compared(tmp_path: Path) -> None:
+    inputs = keras.Input((8, 12, 3), name="x")
+    model = keras.Model(inputs, kl.AveragePooling2D(3, strides=2, padding="same")(inputs))
+    (tmp_path / "net.json").write_text(model.to_json())
+    report = check_model(converters.convert(tmp_path / "net.json"), tmp_path / "net.json", channels_last=False)
+    assert report.difference is None
+    assert report.reason == (
+        'Keras on torch repeats the border where "same" pads an AveragePooling unevenly; '
+        "these are the numbers of Keras on TensorFlow"
+    )

@@ -92,6 +92,9 @@ def conv_backward(
         low_precision: multiply in bfloat16.
     """
     dy = _before_relu(dy, y)
+    if any(output_padding):
+        # With channels last, torch 2.13 writes beyond its memory here (kernel 1, stride 3, output padding 2).
+        dy, x = dy.contiguous(), x.contiguous()
     bias_sizes = [w.shape[1] * groups if transposed else w.shape[0]] if wanted[2] else None
     tensors = [tensor.bfloat16() for tensor in (dy, x, w)] if low_precision else [dy, x, w]
     gradients = torch.ops.aten.convolution_backward(

@@ -64,6 +64,8 @@ def conv_transpose(
         begin, end = _crops(full, wanted, begin_larger=auto_pad != "SAME_UPPER")
         added = [a - min(last, 0) for a, last in zip(added, end, strict=True)]
         end = [max(last, 0) for last in end]
+    if any(added):
+        x = x.contiguous()  # with channels last, torch 2.13's gradient writes beyond its memory
     cropped = [0] * rank if list(begin) != list(end) else list(begin)
     y = _TRANSPOSED[rank](x, w, b, strides, cropped, added, group, dilations)
     if list(begin) != list(end):

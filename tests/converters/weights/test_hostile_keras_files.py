@@ -284,6 +284,20 @@ def test_an_archive_that_is_refused_says_why(content: bytes, message: str, tmp_p
     assert [found.name for found in tmp_path.iterdir()] == ["inner"]
 
 
+def test_bytes_that_are_not_those_of_the_checksum_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "net.keras"
+    member = weights_member()
+    whole = archive_of(("model.weights.h5", member))
+    at = whole.index(member) + len(member) - 1
+    path.write_bytes(whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :])
+    with pytest.raises(WeightFileError) as error:
+        read_weights(path)
+    assert str(error.value) == (
+        f"{path}, member 'model.weights.h5': is damaged: its bytes are not those that its checksum was made of\n"
+        "  Save or copy the file anew."
+    )
+
+
 def test_two_members_of_one_name_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.keras"
     with pytest.warns(UserWarning, match="Duplicate name"):
