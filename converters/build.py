@@ -417,7 +417,7 @@ def _converted(layer: Layer, recipe: _Recipe, inputs: list[Tensor], builder: Lay
     """What the function of the layer's class gives, with the masks that its class passes on."""
     entry = recipe.entry
     if entry.arity is not Arity.NAMED:
-        inputs = masked_inputs(builder.call, inputs)
+        inputs = masked_inputs(inputs, builder)
     if entry.takes_floats:
         inputs = [builder.cast(_no_numbers(x, builder), ir.DataType.FLOAT) for x in inputs]
 

@@ -67,14 +67,15 @@ def number_of_masks(call: Call) -> int:
     return sum(operand is not None for operand in _mask_operands(call))
 
 
-def masked_inputs(call: Call, inputs: Sequence[Tensor]) -> list[Tensor]:
+def masked_inputs(inputs: Sequence[Tensor], layer: LayerBuilder) -> list[Tensor]:
     """The inputs of a call without those that are masks of others, which have them now."""
-    masks = _mask_operands(call)
+    masks = _mask_operands(layer.call)
     indices = {operand.index for operand in masks if operand is not None}
     rest = [x for index, x in enumerate(inputs) if index not in indices]
     for position, operand in enumerate(masks[: len(rest)]):
         if operand is not None:
-            rest[position] = replace(rest[position], mask=inputs[operand.index].value)
+            mask = layer.cast(inputs[operand.index], ir.DataType.BOOL)
+            rest[position] = replace(rest[position], mask=mask.value)
     return rest
 
 

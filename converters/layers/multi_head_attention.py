@@ -52,6 +52,7 @@ class HeadsConfig:
         window: at how many places away nothing is looked at any more; None for no limit.
         gated: whether what the heads give is multiplied by a gate that the query opens.
         dropout: the share of the scores that training drops.
+        takes_query_mask: whether a mask of the queries that the call is given counts; if not, only their own does.
     """
 
     heads: int
@@ -66,6 +67,7 @@ class HeadsConfig:
     use_bias: bool
     kernel_initializer: Initializer
     bias_initializer: Initializer
+    takes_query_mask: bool
 
     @classmethod
     def read_multi_head(cls, keys: Keys) -> "HeadsConfig":
@@ -79,6 +81,7 @@ class HeadsConfig:
             value_size=keys.integer("value_dim") if keys.has("value_dim") else key_size,
             output_shape=_read_output_shape(keys),
             attention_axes=None if axes is None or axes == [] else keys.axes("attention_axes", default=1),
+            takes_query_mask=False,
         )
 
     @classmethod
@@ -98,6 +101,7 @@ class HeadsConfig:
             value_size=size,
             output_shape=None,
             attention_axes=None,
+            takes_query_mask=True,
         )
 
     @classmethod
@@ -111,6 +115,7 @@ class HeadsConfig:
         value_size: int,
         output_shape: tuple[int, ...] | None,
         attention_axes: tuple[int, ...] | None,
+        takes_query_mask: bool,
     ) -> "HeadsConfig":
         for key in PASSED_OVER:
             keys.raw(key)
@@ -121,6 +126,7 @@ class HeadsConfig:
             value_size=value_size,
             output_shape=output_shape,
             attention_axes=attention_axes,
+            takes_query_mask=takes_query_mask,
             window=keys.integer("sliding_window") if keys.raw("sliding_window") is not None else None,
             gated=keys.flag("use_gate", default=False),
             dropout=read_dropout(keys),
@@ -300,13 +306,13 @@ class _Attention:
     def _stated_mask(self, query: Tensor, value: Tensor, key: Tensor | None, call: Arguments) -> ir.Value | None:
         """Which scores count by the masks of the sequences and of the call, to be put beside them; None if all do."""
         layer = self.layer
-        of_keys = {"value_mask": value, **({} if key is None else {"key_mask": key})}
-        masks = [self._unsqueezed(query.mask, 2)]
-        for name, x in of_keys.items():
-            explicit = as_booleans(call.tensor(name), layer) if call.value(name) is not None else x.mask
-            masks.append(self._unsqueezed(explicit, 1))
+        of_query = self._mask_of("query_mask", query, call) if self.config.takes_query_mask else query.mask
+        masks = [self._unsqueezed(of_query, 2)]
+        masks.append(self._unsqueezed(self._mask_of("value_mask", value, call), 1))
+        if key is not None:
+            masks.append(self._unsqueezed(self._mask_of("key_mask", key, call), 1))
         of_sequences = all_of(masks, layer)
-        stated = as_booleans(call.tensor("attention_mask"), layer) if call.value("attention_mask") is not None else None
+        stated = self._mask_of("attention_mask", None, call)
         limited = call.flag("use_causal_mask", default=False) or self.config.window is not None
         if self.axes.count > 1 and (limited or of_sequences is not None or stated is not None):
             raise layer.error("is masked, and looks at sequences of several axes", "Use sequences (N, T, features).")
@@ -319,6 +325,12 @@ class _Attention:
                 f"Give a mask ({BATCH}, Tq, Tv), one for all heads.",
             )
         return self._unsqueezed(all_of([of_sequences, stated], layer), *range(1, 1 + len(self.groups)))
+
+    def _mask_of(self, name: str, x: Tensor | None, call: Arguments) -> ir.Value | None:
+        """The mask that the call is given under a name; else that of the sequence."""
+        if call.value(name) is not None:
+            return as_booleans(call.tensor_of_any_type(name), self.layer)
+        return None if x is None else x.mask
 
     def _unsqueezed(self, mask: ir.Value | None, *axes: int) -> ir.Value | None:
         if mask is None:

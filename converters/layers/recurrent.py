@@ -167,8 +167,7 @@ def _mask(arguments: Arguments, x: Tensor, layer: LayerBuilder, *, explicit_only
     """The mask that the call is given, or that the sequence has; Keras 3 ignores that one if first states are given."""
     if arguments.value("mask") is None:
         return None if explicit_only else x.mask
-    mask = layer.keras_order(arguments.tensor("mask")).value
-    return mask if mask.dtype is ir.DataType.BOOL else layer.op("Cast", [mask], to=ir.DataType.BOOL)
+    return layer.cast(layer.keras_order(arguments.tensor("mask")), ir.DataType.BOOL).value
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,27 @@ NODES: dict[str, tuple[list[Any], tuple[int, ...], list[str]]] = {
         ["Conv"],
     ),
     "dropout of channels": ([kl.SpatialDropout2D(0.5)], IMAGE, ["Dropout"]),
+    "recurrent layers, one after the other": (
+        [kl.LSTM(5, return_sequences=True), kl.GRU(4, use_bias=False)],
+        SEQUENCE,
+        ["Transpose", "Concat", "LSTM", "Squeeze", "GRU", "Squeeze"],
+    ),
+    "a recurrent layer both ways": (
+        [kl.Bidirectional(kl.GRU(4))],
+        SEQUENCE,
+        ["Transpose", "GRU", "Squeeze", "GRU", "Squeeze", "Concat"],
+    ),
+    "images in a sequence": (
+        [kl.TimeDistributed(kl.Conv2D(4, 3)), kl.TimeDistributed(kl.MaxPooling2D())],
+        (5, *IMAGE),
+        ["Transpose", "Reshape", "Conv", "MaxPool", "Reshape", "Transpose"],
+    ),
+    "an activation of each step": ([kl.TimeDistributed(kl.ReLU())], SEQUENCE, ["Relu"]),
+    "a product with a matrix": (
+        [kl.EinsumDense("abc,cd->abd", (None, 8))],
+        SEQUENCE,
+        ["Transpose", "MatMul"],
+    ),
     "layers that pass on their input": (
         [kl.Identity(), kl.GaussianNoise(0.1), kl.Activation("linear"), kl.ReLU()],
         IMAGE,

@@ -220,6 +220,14 @@ CALLS: dict[str, tuple[list[Any], str]] = {
         called(layer("GRU", units=3), [(7, 6), (3,)], ref(0, constants=["x1", 0, 0])),
         "(GRU): is given constants, which cells of Keras do not take\n  Leave them out.",
     ),
+    "an argument that no recurrent layer has": (
+        called(layer("GRU", units=3), [(7, 6)], ref(0, speed=3)),
+        '(GRU): its argument "speed" is 3, and we know none of that name\n  Leave it out.',
+    ),
+    "an argument that attention does not have": (
+        called(layer("Attention"), [(7, 6)], ref(0, head_mask=["x0", 0, 0]), ref(0)),
+        '(Attention): its argument "head_mask" is a tensor, and we know none of that name\n  Leave it out.',
+    ),
     "attention of one": (
         called(layer("Attention"), [(7, 6)], ref(0)),
         "(Attention): takes queries, values and possibly keys, each (N, T, dim), and is given none of them in a list\n"

@@ -99,9 +99,18 @@ class Arguments:
 
     @classmethod
     def of_layer(cls, parameters: str, inputs: Sequence[Tensor], layer: LayerBuilder) -> "Arguments":
-        """Those of a call of a layer, whose config holds none."""
-        config = OperationConfig({}, lambda key, text: None, of_tensorflow=False)
-        return cls(Parameters.parse(parameters), config, inputs, layer)
+        """Those of a layer's call, of which its config says none; the layer honours all that are named here.
+
+        Args:
+            parameters: as `Parameters.parse` wants them.
+        """
+        known = Parameters.parse(parameters)
+        config = OperationConfig({}, notice=lambda _key, _problem: None, of_tensorflow=False)
+        arguments = cls(known, config, inputs, layer)
+        for spellings in known.spellings:
+            arguments.value(spellings[0])
+        arguments.require_all_read()
+        return arguments
 
     def _add(self, name: str, value: Any) -> None:
         if self._values.get(name) is None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from keras import layers as kl
+from keras import ops
 
 from tests.converters.layer_cases.case import Case, called
 
@@ -106,7 +107,25 @@ def with_masks(layer: Callable[..., Any]) -> dict[str, Case]:
             layer, QUERY, MEMORY, masked=(0, 1), return_attention_scores=True, use_causal_mask=True
         ),
         "masked keys": on_each(layer, QUERY, MEMORY, MEMORY, masked=(2,)),
+        "masks that the call is given": called(
+            layer,
+            lambda tested, q, v: tested(q, v, v, query_mask=counted(q), value_mask=counted(v), key_mask=counted(v)),
+            QUERY,
+            MEMORY,
+            hidden_steps=True,
+        ),
+        "a mask in the place of another": called(
+            layer,
+            lambda tested, q, v: tested(q, kl.Masking()(v), value_mask=ops.greater(v[..., 0], 0.0)),
+            QUERY,
+            MEMORY,
+            hidden_steps=True,
+        ),
     }
+
+
+def counted(x: Any) -> Any:
+    return ops.any(ops.not_equal(x, 0.0), axis=-1)
 
 
 def multi_head(**config: Any) -> Any:

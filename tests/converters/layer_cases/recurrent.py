@@ -83,6 +83,9 @@ def from_states(layer: Callable[..., Any], count: int, **options: Any) -> dict[s
         mask = keras.ops.any(keras.ops.not_equal(x, 0.0), axis=-1)
         return list(tested(x, initial_state=list(states), mask=mask))
 
+    def with_numbers(tested: Any, x: Any, *states: Any) -> Any:
+        return list(tested(x, initial_state=list(states), mask=keras.ops.relu(x[..., 0])))
+
     def make() -> Any:
         return layer(5, return_sequences=True, return_state=True, **options)
 
@@ -90,6 +93,7 @@ def from_states(layer: Callable[..., Any], count: int, **options: Any) -> dict[s
     return {
         "from states": called(make, plain, *shapes),
         "from states, masked by the call": called(make, with_mask, *shapes, hidden_steps=True),
+        "from states, masked by numbers": called(make, with_numbers, *shapes, hidden_steps=True),
         "from states, masked before: Keras 3 passes such a mask over": called(
             make, lambda tested, x, *states: plain(tested, kl.Masking()(x), *states), *shapes, hidden_steps=True
         ),

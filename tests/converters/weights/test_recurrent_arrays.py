@@ -6,8 +6,8 @@ import h5py
 import numpy as np
 import pytest
 
-from converters import axes
-from converters.weights import read_weights
+import converters
+from converters.weights import network_layers, read_weights
 
 RANDOM = np.random.default_rng(0)
 DATA = Path(__file__).parents[1] / "data" / "keras2"
@@ -85,16 +85,18 @@ def test_what_is_no_cell_of_keras_keeps_its_arrays(arrays: dict[str, np.ndarray]
         assert weight.shape == values.shape
 
 
-def test_two_cells_in_a_layer_are_not_guessed(tmp_path: Path) -> None:
-    arrays = {**in_part("a", cell(4)), **in_part("b", cell(4))}
+def test_a_layer_of_two_cells_has_those_of_both(tmp_path: Path) -> None:
+    arrays = {**in_part("a", cell(4, bias=(8,))), **in_part("b", cell(3, bias=(6,)))}
     read = read_weights(file_of(tmp_path / "a.h5", arrays))
-    assert len(read) == len(arrays)
-    for weight, stored in zip(read.values(), arrays.values(), strict=True):
-        assert np.array_equal(weight.read(), stored)
+    parameters = ("weight_ih", "weight_hh", "bias")
+    assert list(read) == [f"net.{part}.{parameter}" for part in "ab" for parameter in parameters]
+    assert [weight.shape for weight in read.values()] == [(1, 8, 3), (1, 8, 2), (1, 8), (1, 6, 3), (1, 6, 2), (1, 6)]
 
 
-@pytest.mark.parametrize("layer", ["lstm", "both"])
-def test_what_a_gpu_wanted_is_found_by_its_bias(layer: str) -> None:
-    """The arrays of CuDNNLSTM and CuDNNGRU, as Keras makes them of those that are recorded beside them."""
-    del layer
-    assert axes
+def test_what_a_gpu_wanted_is_found_by_its_bias() -> None:
+    """CuDNNLSTM's arrays are the same to us whether the network says the class or the shapes do."""
+    path = DATA / "cudnn.weights_legacy.h5"
+    told = read_weights(path, network_layers(converters.convert(DATA / "cudnn.json")))
+    found = read_weights(path)
+    for name in ("lstm.weight_ih", "lstm.weight_hh", "lstm.bias"):
+        np.testing.assert_array_equal(found[name].read(), told[name].read())
