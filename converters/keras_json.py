@@ -14,6 +14,7 @@ from converters.keras_version import keras_version
 from converters.keras_wrappers import TIME_DISTRIBUTED, without_time_distributed
 from converters.nested import inline
 from converters.network import Call, Layer, Network, Ref, check_references, drop_unreachable
+from converters.node_def import read_node_def
 from converters.roles import IN_DISTRIBUTED_MODEL_KEY
 
 __all__ = ["CONTAINERS", "network_from_json", "read_network"]
@@ -31,6 +32,9 @@ A_NETWORK = 'Give a Keras model as JSON (model.to_json()), a list of layers, or 
 
 FUNCTION_CLASSES = frozenset({"SlicingOpLambda", "TFOpLambda"})
 """Keras 2's layers that call a TensorFlow function."""
+
+NODE_CLASS = "TensorFlowOpLayer"
+"""Keras 2's layer that is an operation of a TensorFlow graph."""
 
 OPERATION_MODULES = ("keras.src.ops", "keras.ops")
 """Where Keras 3's operations live, which stand in a network as layers do."""
@@ -251,7 +255,8 @@ def _class_name(value: JsonObject, config: JsonObject) -> str:
         return f"keras.ops.{class_name}"
     if class_name in FUNCTION_CLASSES and isinstance(function, str):
         return f"tf.{function}"
-    return class_name
+    node = read_node_def(config.get("node_def")) if class_name == NODE_CLASS else None
+    return class_name if node is None else f"tf.raw_ops.{node.op}"
 
 
 def _inner(value: JsonObject, trainable: bool) -> Network:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from converters.keras_wrappers import TIME_DISTRIBUTED
-from converters.layers.operations import KERAS_PREFIX, TF_PREFIX
+from converters.layers.operations import KERAS_PREFIX, RAW_PREFIX, TF_PREFIX
 from converters.network import Call, Layer, Network, Operand, Ref
 from converters.roles import IN_DISTRIBUTED_MODEL_KEY
 
@@ -38,6 +38,8 @@ def _layer(layer: Layer, config: Mapping[str, Any]) -> dict[str, Any]:
     written: dict[str, Any] = {"class_name": layer.class_name, "name": layer.name}
     if layer.module:
         written |= {"class_name": layer.class_name.removeprefix(KERAS_PREFIX), "module": layer.module}
+    elif layer.class_name.startswith(RAW_PREFIX):
+        written["class_name"] = "TensorFlowOpLayer"
     elif layer.class_name.startswith(TF_PREFIX):
         written["class_name"] = "TFOpLambda"
     written["config"] = config if layer.trainable else {**config, "trainable": False}

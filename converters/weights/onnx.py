@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import onnx
 import onnx_ir as ir
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from google.protobuf.message import DecodeError
 
 from converters.errors import WeightFileError
 from converters.roles import Role, initializer_roles

@@ -17,10 +17,12 @@ import converters
 from converters.errors import UserError
 from tests.converters.operation_cases import flat
 from tests.converters.operation_cases.case import SHAPE
-from tests.converters.test_tensorflow_functions import FUNCTIONS, write_network
+from tests.converters.recorded_networks import Recording
 
 EXAMPLES = 400
 """Some 15 s on two cores."""
+
+RECORDINGS = Recording("functions"), Recording("graph")
 
 UNREAD = ("registered_name", "build_config", "compile_config")
 
@@ -71,9 +73,10 @@ def of_keras(name: str) -> Any:
 def of_tensorflow(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     path = tmp_path_factory.mktemp("networks") / "net.json"
     networks = {}
-    for expression in FUNCTIONS:
-        write_network(expression, path)
-        networks[expression] = json.loads(path.read_text())
+    for recording in RECORDINGS:
+        for expression in recording.networks:
+            recording.write(expression, path)
+            networks[f"{expression}, {len(networks)}"] = json.loads(path.read_text())
     return networks
 
 

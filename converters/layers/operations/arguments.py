@@ -14,14 +14,18 @@ from converters.keys import MAX_INTEGER, Keys
 from converters.layers.extents import extents_of
 from converters.layers.layer_builder import BATCH, LayerBuilder
 from converters.layers.tensor import Extent, Numbers, Tensor, shown
-from converters.network import Operand
+from converters.network import Call, Operand
+from converters.node_def import TypeName, read_node_def
 
 __all__ = ["Arguments", "OperationConfig", "Parameters", "brief"]
 
 MAX_SHOWN_CHARACTERS = 60
 
-WITHOUT_EFFECT = frozenset({"name"})
-"""Arguments of TensorFlow's functions that change nothing."""
+WITHOUT_EFFECT = frozenset({"N", "name"})
+"""Arguments of TensorFlow's functions that change nothing: N counts what is given."""
+
+OF_WRONG_INPUT = frozenset({"incompatible_shape_error", "validate_indices"})
+"""Attributes of operations of TensorFlow that say what happens with input that does not fit."""
 
 Choice = TypeVar("Choice")
 
@@ -31,11 +35,13 @@ class OperationConfig:
     """What the config of an operation says, by the name of the parameter; the call's arguments come on top.
 
     `notice` tells the user something about an argument; `of_tensorflow` says that it is a function of TensorFlow.
+    `constants` are arguments by position, which stand between the call's tensors.
     """
 
     values: Mapping[str, Any]
     notice: Callable[[str, str], None]
     of_tensorflow: bool
+    constants: Mapping[int, Any] | None = None
 
     @classmethod
     def read_keras(cls, keys: Keys) -> "OperationConfig":
@@ -47,6 +53,27 @@ class OperationConfig:
         """Of a TensorFlow function, which has all its arguments in its call."""
         return cls(_values(keys, {"name", "trainable", "dtype", "function"}), keys.notice, of_tensorflow=True)
 
+    @classmethod
+    def read_node(cls, keys: Keys) -> "OperationConfig":
+        """Of an operation in a `TensorFlowOpLayer`: its attributes, and constants in the place of inputs."""
+        node = read_node_def(keys.raw("node_def"))
+        if node is None:
+            raise keys.error("node_def", "is no operation of TensorFlow", "Give the file as TensorFlow wrote it.")
+        written = keys.raw("constants") or {}
+        if not isinstance(written, dict) or not all(place.isdecimal() and len(place) < 4 for place in written):
+            raise keys.error("constants", "is no object of constants by their position", 'Write {"1": 2.0}.')
+        return cls(
+            {name: value for name, value in node.attributes.items() if _matters(name, value)},
+            keys.notice,
+            of_tensorflow=True,
+            constants={int(place): value for place, value in written.items()},
+        )
+
+
+def _matters(name: str, value: Any) -> bool:
+    """Whether an attribute changes what an operation computes: those that are off, or empty lists, do not."""
+    return value is not False and value not in ((), "") and name not in OF_WRONG_INPUT and not name.startswith("_")
+
 
 def _values(keys: Keys, of_layer: set[str]) -> dict[str, Any]:
     """What stands in a config, all of it read, but for what belongs to the layer."""
@@ -57,7 +84,8 @@ def _values(keys: Keys, of_layer: set[str]) -> dict[str, Any]:
 class Parameters:
     """The parameters of an operation in the order of its arguments, each with all its spellings: the first is ours.
 
-    `variadic` says that the first takes all positional arguments, as a list.
+    `variadic` says that the first takes all positional arguments, as a list; of an operation in a
+    `TensorFlowOpLayer`, as many as its attribute N says.
     """
 
     spellings: tuple[tuple[str, ...], ...]
@@ -68,6 +96,10 @@ class Parameters:
         """From `x1|x x2|y`, two parameters of two spellings each, or `*xs axis`, where the first is variadic."""
         spellings = tuple(tuple(names.split("|")) for names in text.removeprefix("*").split())
         return cls(spellings, variadic=text.startswith("*"))
+
+    def knows(self, written: str) -> bool:
+        """Whether a parameter is called so."""
+        return any(written in names for names in self.spellings)
 
     def own_name(self, written: str) -> str:
         """Ours for a name that the file writes; the same if no parameter is called so."""
@@ -88,14 +120,14 @@ class Arguments:
         self._layer, self._inputs = layer, inputs
         self._values: dict[str, Any] = {}
         self._read: set[str] = set()
-        positional, taken = layer.call.arguments, len(parameters.spellings)
-        positional = (positional,) if parameters.variadic else positional
+        positional, taken = _positional(parameters, config, layer.call), len(parameters.spellings)
         if len(positional) > taken:
             raise layer.error(f"is given {len(positional)} arguments, and takes {taken}", "Leave out the others.")
         for names, value in zip(parameters.spellings, positional, strict=False):
             self._add(names[0], value)
         for name, value in (*config.values.items(), *layer.call.keywords.items()):
-            self._add(parameters.own_name(name), value)
+            if parameters.knows(name) or not isinstance(value, TypeName):  # types of inputs follow from them
+                self._add(parameters.own_name(name), value)
 
     @classmethod
     def of_layer(cls, parameters: str, inputs: Sequence[Tensor], layer: LayerBuilder) -> "Arguments":
@@ -113,6 +145,7 @@ class Arguments:
         return arguments
 
     def _add(self, name: str, value: Any) -> None:
+        value = _listed(value)
         if self._values.get(name) is None:
             self._values[name] = value
         elif value is not None:
@@ -239,9 +272,6 @@ class Arguments:
     ) -> tuple[int, ...]:
         """A list of integers from `minimum` on; a single one is a list of one."""
         value = self.value(name, default)
-        if isinstance(value, dict):
-            array = read_array(value)
-            value = value if array is None else array.tolist()
         items = value if isinstance(value, tuple | list) else (value,)
         if not all(_is_integer(item, minimum) for item in items):
             least = "" if minimum == -MAX_INTEGER else f" from {minimum} on"
@@ -348,6 +378,27 @@ class Arguments:
         value = self._values.get(name)
         problem = "is missing" if value is None else f"is {brief(value)}"
         return self._layer.error(f'its argument "{name}" {problem}', f"Give {expected}.")
+
+
+def _positional(parameters: Parameters, config: OperationConfig, call: Call) -> tuple[Any, ...]:
+    """The positional arguments of a call, constants among them, those of a variadic parameter in a list."""
+    if config.constants is None:
+        return (call.arguments,) if parameters.variadic else call.arguments
+    merged: list[Any] = [Operand(index) for index in range(len(call.inputs))]
+    for place, value in sorted(config.constants.items()):
+        merged.insert(place, value)
+    if not parameters.variadic:
+        return tuple(merged)
+    count = config.values.get("N", len(merged))
+    return (tuple(merged[:count]), *merged[count:])
+
+
+def _listed(value: Any) -> Any:
+    """The value; where it is Keras 3's object around integers, these as lists, as other versions write them."""
+    if isinstance(value, dict):
+        array = read_array(value)
+        return value if array is None or array.dtype != np.int64 else array.tolist()
+    return value
 
 
 def _is_integer(value: Any, minimum: int) -> bool:

@@ -198,6 +198,17 @@ def arctan2(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     return Tensor(layer.op("Where", [layer.op("Less", [x, zero]), turned, angle]), layout)
 
 
+def _extreme(op_type: str, arguments: Arguments, layer: LayerBuilder) -> Tensor:
+    """The larger or smaller of two, or the one of them that is a number."""
+    a, b, layout = _floats(arguments, layer)
+    value = layer.op("Where", [layer.op("IsNaN", [b]), a, layer.op(op_type, [a, b])])
+    return Tensor(layer.op("Where", [layer.op("IsNaN", [a]), b, value]), layout)
+
+
+operation("keras.ops.Fmax", parameters=OPERANDS)(partial(_extreme, "Max"))
+operation("keras.ops.Fmin", parameters=OPERANDS)(partial(_extreme, "Min"))
+
+
 @operation("tf.math.add_n", parameters="inputs")
 def add_n(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """The sum of a list of tensors."""

@@ -133,11 +133,11 @@ def _old_resize(method: str | None, arguments: Arguments, layer: LayerBuilder) -
     x = _image("images", arguments, layer)
     kernel = OLD_KERNELS[method] if method else arguments.choice("method", OLD_KERNELS, "bilinear")
     arguments.refuse_unless("preserve_aspect_ratio", False, "the size is taken as it is written")
-    arguments.refuse_unless("half_pixel_centers", False, "tf.image.resize is written for that")
-    corners = arguments.flag("align_corners", default=False)
-    if corners and kernel is None:
-        raise arguments.refusal("align_corners", "false with the nearest cell")
-    coordinates = Coordinates.CORNERS if corners else Coordinates.BEGINS
+    corners, centres = (arguments.flag(name, default=False) for name in ("align_corners", "half_pixel_centers"))
+    if corners and (kernel is None or centres):
+        raise arguments.refusal("align_corners", "false with the nearest cell, or with centres")
+    kernel = BICUBIC_OF_TENSORFLOW if centres and kernel is BICUBIC_OF_TENSORFLOW_1 else kernel
+    coordinates = Coordinates.CENTRES if centres else Coordinates.CORNERS if corners else Coordinates.BEGINS
     return resized(x, _two_sizes(arguments, "size"), Interpolation(kernel, coordinates), layer)
 
 

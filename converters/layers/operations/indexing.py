@@ -82,8 +82,8 @@ def get_item(arguments: Arguments, layer: LayerBuilder) -> Tensor:
 
 
 def _taken_of_numbers(numbers: Numbers, items: Sequence[Any], layer: LayerBuilder) -> Numbers:
-    (item, *others) = items
-    if others or not isinstance(item, Range | int):
+    item = items[0] if len(items) == 1 else None
+    if not isinstance(item, Range | int):
         raise layer.error("takes part of a shape, which has one axis", "Give one range or one place.")
     if isinstance(item, int):
         return single(numbers, item, layer)
@@ -192,7 +192,8 @@ def strided_slice(arguments: Arguments, layer: LayerBuilder) -> Tensor:
 
     Source: tensorflow.org/api_docs/python/tf/strided_slice.
     """
-    x = arguments.tensor_of_any_type("x")
+    numbers = arguments.operand_or_numbers("x")
+    x = numbers if isinstance(numbers, Numbers) else arguments.tensor_of_any_type("x")
     begin, end = (arguments.integers(name) for name in ("begin", "end"))
     strides = arguments.integers("strides", (1,) * len(begin))
     begin_mask, end_mask, ellipsis_mask, new_axis_mask, shrink_mask = (
@@ -215,7 +216,7 @@ def strided_slice(arguments: Arguments, layer: LayerBuilder) -> Tensor:
             start = (END if backwards else 0) if begin_mask & bit else first
             stop = (-END if backwards else END) if end_mask & bit else last
             items.append(Range(start, stop, step))
-    return taken(x, items, layer)
+    return _taken_of_numbers(x, items, layer) if isinstance(x, Numbers) else taken(x, items, layer)
 
 
 @operation("keras.ops.Take", parameters="x indices axis")

@@ -1,5 +1,6 @@
 """Operations that reduce axes: sums, means, extremes, norms, positions, and sums along an axis."""
 
+import math
 from collections.abc import Sequence
 from functools import partial
 
@@ -17,6 +18,7 @@ __all__ = [
     "count_nonzero",
     "cumsum",
     "moments",
+    "nan_mean",
     "peak_to_peak",
     "reduced",
     "standard_deviation",
@@ -297,41 +299,45 @@ def l2_normalize(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     return Tensor(layer.op("Div", [x.value, layer.op("Sqrt", [least])]), x.layout)
 
 
-@operation("keras.ops.Sort", "tf.sort", parameters="x|values axis direction")
-def sort(arguments: Arguments, layer: LayerBuilder) -> Tensor:
-    """The elements along one axis in rising order."""
-    return _sorted(arguments, layer)[0]
+NAN_REDUCTIONS: dict[str, tuple[str, float]] = {
+    "keras.ops.Nansum": ("ReduceSum", 0.0),
+    "keras.ops.Nanprod": ("ReduceProd", 1.0),
+    "keras.ops.Nanmax": ("ReduceMax", -math.inf),
+    "keras.ops.Nanmin": ("ReduceMin", math.inf),
+}
+"""Operation -> ONNX operator, and what stands for what is no number."""
 
 
-@operation("keras.ops.Argsort", "tf.argsort", parameters="x|values axis direction stable")
-def argsort(arguments: Arguments, layer: LayerBuilder) -> Tensor:
-    """The positions of the elements along one axis, in rising order of the elements."""
-    arguments.value("stable")
-    return _sorted(arguments, layer)[1]
-
-
-def _sorted(arguments: Arguments, layer: LayerBuilder) -> tuple[Tensor, Tensor]:
+def _without_nan(op_type: str, stand_in: float, arguments: Arguments, layer: LayerBuilder) -> Tensor:
+    """x reduced over axes, what is no number left out; an extreme of no numbers is none."""
     x = arguments.tensor("x")
-    axis = x.stored_axis(arguments.axis("axis", x, -1))
-    descending = arguments.choice("direction", {"ascending": False, "descending": True}, "ascending")
-    return _first_of_order(x, axis, layer.known_size(x, axis), descending, layer)
+    axes, keepdims = _axes_and_keepdims(arguments, x)
+    y = reduced(op_type, _nan_replaced(x, stand_in, layer), axes, layer, keepdims=keepdims)
+    if math.isfinite(stand_in):
+        return y
+    none_left = layer.op("Equal", [_numbers_left(x, axes, keepdims, layer).value, layer.scalar("none", 0.0)])
+    return Tensor(layer.op("Where", [none_left, layer.scalar("nan", math.nan), y.value]), y.layout)
 
 
-@operation("keras.ops.TopK", "tf.math.top_k", parameters="x|input k sorted")
-def top_k(arguments: Arguments, layer: LayerBuilder) -> tuple[Tensor, ...]:
-    """The k largest channels of each cell in falling order, and their positions."""
+for _name, (_op_type, _stand_in) in NAN_REDUCTIONS.items():
+    operation(_name, parameters="x axis keepdims")(partial(_without_nan, _op_type, _stand_in))
+
+
+@operation("keras.ops.Nanmean", parameters="x axis keepdims")
+def nan_mean(arguments: Arguments, layer: LayerBuilder) -> Tensor:
+    """The mean over axes, what is no number left out."""
     x = arguments.tensor("x")
-    arguments.flag("sorted", default=True)  # an order is no mistake where none is asked for
-    axis, count = x.stored_axis(x.rank - 1), arguments.integer("k", 1)
-    if count > layer.known_size(x, axis):
-        raise arguments.refusal("k", f"no more than the {x.shape[-1]} elements of the last axis")
-    return _first_of_order(x, axis, count, True, layer)
+    axes, keepdims = _axes_and_keepdims(arguments, x)
+    total = reduced("ReduceSum", _nan_replaced(x, 0.0, layer), axes, layer, keepdims=keepdims)
+    return Tensor(layer.op("Div", [total.value, _numbers_left(x, axes, keepdims, layer).value]), total.layout)
 
 
-def _first_of_order(
-    x: Tensor, stored_axis: int, count: int, descending: bool, layer: LayerBuilder
-) -> tuple[Tensor, Tensor]:
-    """So many elements along an axis, in order, and their positions."""
-    k = layer.constant("k", np.array([count], np.int64))
-    values, places = layer.op_outputs("TopK", [x.value, k], 2, axis=stored_axis, largest=int(descending))
-    return Tensor(values, x.layout), Tensor(places, x.layout)
+def _nan_replaced(x: Tensor, stand_in: float, layer: LayerBuilder) -> Tensor:
+    missing = layer.op("IsNaN", [x.value])
+    return Tensor(layer.op("Where", [missing, layer.scalar("stand_in", stand_in), x.value]), x.layout)
+
+
+def _numbers_left(x: Tensor, axes: Sequence[int], keepdims: bool, layer: LayerBuilder) -> Tensor:
+    """How many elements are numbers, over axes."""
+    numbers = Tensor(layer.op("Not", [layer.op("IsNaN", [x.value])]), x.layout)
+    return reduced("ReduceSum", layer.cast(numbers, FLOAT), axes, layer, keepdims=keepdims)

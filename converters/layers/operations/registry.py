@@ -4,17 +4,33 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from converters.keys import Keys
 from converters.layers.layer_builder import LayerBuilder
 from converters.layers.operations.arguments import Arguments, OperationConfig, Parameters
 from converters.layers.registry import Arity, LayerEntry, Result, giving_a_tuple
 from converters.layers.tensor import Tensor
 
-__all__ = ["KERAS_PREFIX", "OPERATIONS", "SIGNATURES", "TF_PREFIX", "Signature", "operation"]
+__all__ = [
+    "KERAS_PREFIX",
+    "OPERATIONS",
+    "RAW_PREFIX",
+    "SIGNATURES",
+    "TF_PREFIX",
+    "Signature",
+    "function_of",
+    "operation",
+]
 
 KERAS_PREFIX = "keras.ops."
 TF_PREFIX = "tf."
+RAW_PREFIX = "tf.raw_ops."
+"""Of operations in a `TensorFlowOpLayer`."""
 
-Function = TypeVar("Function", bound=Callable[[Arguments, LayerBuilder], Result])
+AnyFunction = Callable[[Arguments, LayerBuilder], Result]
+Function = TypeVar("Function", bound=AnyFunction)
+
+FUNCTIONS: dict[str, AnyFunction] = {}
+"""Name -> what converts it. Filled by `@operation`."""
 
 OPERATIONS: dict[str, LayerEntry] = {}
 """Name -> entry, of the same kind as a layer's. Filled by `@operation`."""
@@ -57,8 +73,19 @@ def operation(*names: str, parameters: str) -> Callable[[Function], Function]:
             if name in OPERATIONS:
                 raise ValueError(f"{name} is converted already")
             SIGNATURES[name] = Signature(names[0], known.spellings)
-            read = OperationConfig.read_keras if name.startswith(KERAS_PREFIX) else OperationConfig.read_tensorflow
-            OPERATIONS[name] = LayerEntry(name, read, giving_a_tuple(convert), Arity.NAMED, takes_floats=False)
+            FUNCTIONS[name] = function
+            OPERATIONS[name] = LayerEntry(name, _reader(name), giving_a_tuple(convert), Arity.NAMED, takes_floats=False)
         return function
 
     return register
+
+
+def function_of(name: str) -> AnyFunction:
+    """What converts an operation, to be registered under other names with other parameters."""
+    return FUNCTIONS[name]
+
+
+def _reader(name: str) -> Callable[[Keys], OperationConfig]:
+    if name.startswith(KERAS_PREFIX):
+        return OperationConfig.read_keras
+    return OperationConfig.read_node if name.startswith(RAW_PREFIX) else OperationConfig.read_tensorflow

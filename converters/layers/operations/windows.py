@@ -132,6 +132,7 @@ def conv(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     Source: keras.io/api/ops/nn; ONNX Conv, opset 11.
     """
     arguments.value("use_cudnn_on_gpu")  # how it is computed, not what
+    arguments.refuse_unless("explicit_paddings", None, 'padding is "valid" or "same" here')
     kernel, x = _kernel("kernel", arguments.tensor("inputs"), arguments, layer)
     *size, into, filters = kernel.shape
     channels = layer.known_size(x, 1)

@@ -36,6 +36,8 @@ CASES: dict[str, dict[str, Compute]] = {
         "tensors": lambda x, y: ops.floor_divide(10 * x, ops.abs(y) + 0.5),
         "integers": lambda x, y: (ops.argmax(x, axis=1) - 4) // 3,
     },
+    "Fmax": {"plain": lambda x, y: ops.nan_to_num(ops.fmax(ops.log(x + 1.0), ops.log(y + 1.0)))},
+    "Fmin": {"plain": lambda x, y: ops.nan_to_num(ops.fmin(ops.log(x + 1.0), ops.log(y + 1.0)))},
     "Fmod": {
         "numbers": lambda x, y: ops.fmod(10 * x, 3.0),
         "integers": lambda x, y: ops.fmod(ops.argmax(x, axis=1) - 4, 3),
