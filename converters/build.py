@@ -23,8 +23,9 @@ from converters.layers import LAYERS, LayerEntry, find_layer
 from converters.layers.data_format import input_layout
 from converters.layers.layer_builder import GraphBuilder, IoLayout, LayerBuilder, SpatialSizes
 from converters.layers.masks import FORGETTING, masked_inputs, number_of_masks, passed_on, same_in_keras
-from converters.layers.operations import KERAS_PREFIX, OPERATIONS, TF_PREFIX
+from converters.layers.operations import KERAS_PREFIX, OPERATIONS, RAW_PREFIX, TF_PREFIX
 from converters.layers.opsets import MAX_OPSET, MIN_OPSET
+from converters.layers.refused import find_refusal
 from converters.layers.registry import Arity
 from converters.layers.tensor import Layout, Numbers, Tensor
 from converters.layers.time_distributed import Steps, time_distributed
@@ -353,21 +354,25 @@ def _read_config(layer: Layer, keras_version: int | None, notices: Notices) -> _
 
 
 def _unsupported(layer: Layer) -> ConversionError:
-    problem, known = "this class cannot be converted", sorted({entry.class_name for entry in LAYERS.values()})
-    kind = "layers of these classes"
-    for prefix in (KERAS_PREFIX, TF_PREFIX):
-        if layer.class_name.startswith(prefix):
-            problem, known = "this operation cannot be converted", sorted(n for n in OPERATIONS if n.startswith(prefix))
-            kind = "these operations"
-    close = get_close_matches(layer.class_name, known)
-    if close:
-        problem += f"; the nearest that can: {', '.join(close)}"
+    """The error that a layer of an unknown class causes; known ones are too many to be told, but for layers'."""
+    name = layer.class_name
+    kind, known, fix = "class", sorted({entry.class_name for entry in LAYERS.values()}), ""
+    if name.startswith((KERAS_PREFIX, TF_PREFIX)):
+        prefix = next(prefix for prefix in (KERAS_PREFIX, RAW_PREFIX, TF_PREFIX) if name.startswith(prefix))
+        kind, known = "operation", sorted(other for other in OPERATIONS if other.startswith(prefix))
+        fix = "Write it with operations that can be converted; docs/converting.md lists them."
+    problem, refusal = f"this {kind} cannot be converted", find_refusal(name)
+    close = get_close_matches(name, known)
+    if refusal is not None:
+        problem, fix = f"{problem}: {refusal.reason}", refusal.fix
+    elif close:
+        problem = f"{problem}; the nearest that can: {', '.join(close)}"
     return ConversionError(
         problem,
         place=layer.place,
-        fix=f"Use {kind}: {', '.join(known)}.",
+        fix=fix or f"Use layers of these classes: {', '.join(known)}.",
         layer=layer.name,
-        class_name=layer.class_name,
+        class_name=name,
     )
 
 

@@ -309,9 +309,9 @@ CONFIGS: dict[str, tuple[dict[str, Any], str, str]] = {
         f"  Use layers of these classes: {KNOWN}.",
     ),
     "a class like no other": (
-        layer("Lambda"),
-        '{"class_name": "Lambda"',
-        f"(Lambda): this class cannot be converted\n  Use layers of these classes: {KNOWN}.",
+        layer("Unheard"),
+        '{"class_name": "Unheard"',
+        f"(Unheard): this class cannot be converted\n  Use layers of these classes: {KNOWN}.",
     ),
 }
 
@@ -563,14 +563,14 @@ def test_an_input_without_a_usable_shape_is_refused(config: dict[str, Any], text
 def test_all_layers_that_cannot_be_converted_are_told_at_once() -> None:
     layers = [
         image(8, 11, 3),
-        {"class_name": "Lambda", "config": {"name": "one"}},
+        {"class_name": "Unheard", "config": {"name": "one"}},
         {"class_name": "TFOpLambda", "config": {"name": "two"}},
         {"class_name": "Dense", "config": {"name": "three", "units": -3}},
     ]
-    one, two, three = (at(layers, text) for text in ('{"class_name": "Lambda"', '{"class_name": "TFOpLambda"', "-3"))
+    one, two, three = (at(layers, text) for text in ('{"class_name": "Unheard"', '{"class_name": "TFOpLambda"', "-3"))
     assert refusal(layers) == (
         "net.json: 3 layers cannot be converted\n"
-        f"  {one}: layer 'one' (Lambda): this class cannot be converted\n"
+        f"  {one}: layer 'one' (Unheard): this class cannot be converted\n"
         f"  {two}: layer 'two' (TFOpLambda): this class cannot be converted\n"
         f"    Use layers of these classes: {KNOWN}.\n"
         f"  {three}: layer 'three' (Dense): \"units\" is -3, which is not allowed here\n"

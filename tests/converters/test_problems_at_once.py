@@ -35,7 +35,7 @@ WIDE = layer("Conv2D", "wide", "x", filters=4, kernel_size=9)
 DEEP = layer("Conv3D", "deep", "x", filters=4, kernel_size=3)
 SMALL = layer("Dense", "small", "x", units=-3)
 CUT = layer("Cropping2D", "cut", "x", cropping=[4, 1])
-OWN = layer("Lambda", "own", "cut")
+OWN = layer("Unheard", "own", "cut")
 BRANCHES = {
     "layers": [
         IMAGE,
@@ -66,7 +66,7 @@ def test_problems_of_configs_and_of_inputs_are_told_together_without_what_follow
         f"  {at(BRANCHES, CUT)}: layer 'cut' (Cropping2D): "
         "nothing is left of its input (N, 8, 11, 3): it cuts off [[4, 4], [1, 1]]\n"
         '    Use a larger input, or cut less in "cropping".\n'
-        f"  {at(BRANCHES, OWN)}: layer 'own' (Lambda): this class cannot be converted\n"
+        f"  {at(BRANCHES, OWN)}: layer 'own' (Unheard): this class cannot be converted\n"
         f"    Use layers of these classes: {KNOWN}.\n"
         f"  {at(BRANCHES, ['x', 0, 1])}: asks for output 1 of layer 'x', which has one output (number 0)\n"
         "    Write 0.\n"
