@@ -97,7 +97,7 @@ def _listed_item(value: Any, place: str, inputs: list[Ref]) -> Any:
         return value[2]
     if _is_ref(value):
         return _operand(_ref(value, place), inputs)
-    if isinstance(value, JsonArray):
+    if isinstance(value, JsonArray) and not any(isinstance(item, str) for item in value):
         return tuple(_listed_item(item, value.place(index), inputs) for index, item in enumerate(value))
     raise _unknown_ref(place)
 
