@@ -28,7 +28,7 @@ lint: $(TEST_READY)
 	$(VENV_PYTHON) -m ruff format --check .
 	$(VENV_PYTHON) -m mypy
 
-bench: $(DEMO_READY)
+bench: $(TEST_READY)
 	@for benchmark in benchmarks/[a-z]*.py; do $(VENV_PYTHON) "$$benchmark" || exit 1; done
 
 models: $(DEMO_READY)
