@@ -14,6 +14,11 @@ import onnx_ir as ir
 import pytest
 from keras import applications
 from keras import layers as kl
+from onnx_ir.passes.common import (
+    CommonSubexpressionEliminationPass,
+    IdentityEliminationPass,
+    RemoveUnusedNodesPass,
+)
 
 import converters
 from converters.roles import Role, initializer_roles
@@ -182,6 +187,15 @@ def test_no_transpose_is_there_twice_or_taken_back(name: str, converted: Any) ->
     for node in transposes:
         before = node.inputs[0].producer()
         assert before is None or before.op_type != "Transpose", node.name
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_clean_up_of_onnx_ir_finds_nothing_left(name: str, converted: Any) -> None:
+    _model, onnx_model = converted(name)
+    cleaned = onnx_model.clone()
+    for clean_up in (IdentityEliminationPass(), CommonSubexpressionEliminationPass(), RemoveUnusedNodesPass()):
+        clean_up(cleaned)
+    assert len(cleaned.graph) == len(onnx_model.graph)
 
 
 @pytest.mark.parametrize("path", sorted(MODELS.glob("digits_*.json")), ids=lambda path: path.stem)
