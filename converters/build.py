@@ -16,7 +16,6 @@ import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from converters.errors import ConversionError, joined
-from converters.json_text import JsonObject
 from converters.keras_json import read_network
 from converters.keys import Keys
 from converters.layers import LAYERS, LayerEntry, find_layer
@@ -54,7 +53,7 @@ class _Recipe:
 
     entry: LayerEntry
     config: Any
-    kept: JsonObject
+    kept: Mapping[str, Any]
 
 
 @dataclass(frozen=True)

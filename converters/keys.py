@@ -228,12 +228,13 @@ class Keys:
         self._read.add(key)
         return _unwrapped(self._config.get(key))
 
-    def kept(self) -> JsonObject:
-        """The config as far as it was read, with the penalties that are not null."""
-        penalties = {key for key, value in self._config.items() if key.endswith(PENALTIES) and value is not None}
-        kept = self._config.only(*self._read, *penalties)
-        kept.update({key: _unwrapped(value) for key, value in kept.items()})
-        return kept
+    def kept(self) -> dict[str, Any]:
+        """The config as far as it was read, with the penalties that are not null; lists are plain ones."""
+        return {
+            key: _unwrapped(value)
+            for key, value in self._config.items()
+            if key in self._read or (key.endswith(PENALTIES) and value is not None)
+        }
 
     def names(self) -> list[str]:
         """The keys that are there."""

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import keras
 import onnx_ir as ir
 import pytest
 
@@ -78,13 +79,30 @@ def changed(changes: list[tuple[str, dict[str, Any]]]) -> Any:
 
 
 def converted(network: Any, folder: Path) -> bytes:
-    """The graph's bytes, without the network that the model keeps: that one is in the words of its file."""
+    """The bytes of the model, without the network that it keeps, which is as the file writes it."""
     (folder / "net.json").write_text(json.dumps(network))
     model = converters.convert(folder / "net.json")
-    for key in (RECORD_KEY, RECORD_DIGEST_KEY):
-        del model.metadata_props[key]
+    del model.metadata_props[RECORD_KEY], model.metadata_props[RECORD_DIGEST_KEY]
     data: bytes = ir.to_proto(model).SerializeToString()
     return data
+
+
+def given_back(network: Any, folder: Path) -> Any:
+    (folder / "net.json").write_text(json.dumps(network))
+    return json.loads(converters.to_keras_json(converters.convert(folder / "net.json")))
+
+
+@pytest.mark.parametrize("changes", CHANGES.values(), ids=CHANGES)
+def test_another_form_is_given_back_as_a_network_that_keras_loads(
+    changes: list[tuple[str, dict[str, Any]]], tmp_path: Path
+) -> None:
+    description = given_back(changed(changes), tmp_path)
+    layers, plain = (
+        {layer["name"]: layer["class_name"] for layer in described["config"]["layers"]}
+        for described in (description, given_back(PLAIN, tmp_path))
+    )
+    assert layers == plain
+    keras.models.model_from_json(json.dumps(description))
 
 
 @pytest.mark.parametrize("changes", CHANGES.values(), ids=CHANGES)
