@@ -114,19 +114,23 @@ def _digest(model: ir.Model) -> str:
 
 
 def _parts(model: ir.Model) -> Iterator[bytes]:
-    """All of a graph that says what it computes, but for the values of parameters and statistics."""
+    """All of a graph that says what it computes, but for the values of parameters and statistics.
+
+    Initializers and nodes by name, as their order says nothing.
+    """
     graph, roles = model.graph, initializer_roles(model)
     yield repr((sorted(model.opset_imports.items()), sorted(map(str, model.functions)))).encode()
-    for value in (*graph.inputs, *graph.outputs):
+    for value in graph.inputs:
         sizes = () if value.shape is None else value.shape
         yield repr((value.name, [size if isinstance(size, int) else None for size in sizes])).encode()
-    for name, role in roles.items():
+    yield repr([value.name for value in graph.outputs]).encode()
+    for name, role in sorted(roles.items()):
         tensor = graph.initializers[name].const_value
         assert tensor is not None
         yield repr((name, tensor.dtype.name, tuple(tensor.shape.numpy()))).encode()
         if role.kind is Role.CONSTANT:
             yield tensor.tobytes()
-    for node in graph:
+    for node in sorted(graph, key=lambda node: [str(output.name) for output in node.outputs]):
         proto = ir.serde.serialize_node(node)
         attributes = sorted(proto.attribute, key=lambda attribute: attribute.name)
         yield repr((node.domain, node.op_type, list(proto.input), list(proto.output))).encode()

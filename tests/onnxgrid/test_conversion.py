@@ -58,10 +58,13 @@ def trained(model: keras.Model) -> list[np.ndarray]:
     return [np.asarray(variable.value.detach()) for variable in model.trainable_variables]
 
 
-@pytest.mark.parametrize("engine", ["ort", "torch"])
-def test_a_network_trained_here_returns_to_keras(engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Through a checkpoint of `onnxgrid train`: one epoch on noise."""
+@pytest.mark.parametrize(("engine", "layers"), [("ort", str(EXAMPLE)), ("torch", str(EXAMPLE)), ("torch", "net.onnx")])
+def test_a_network_trained_here_returns_to_keras(
+    engine: str, layers: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Through a checkpoint of `onnxgrid train`, of the network's JSON or of its model: one epoch on noise."""
     monkeypatch.chdir(tmp_path)
+    onnxgrid.convert(EXAMPLE, "net.onnx")
     for side, values in (
         ("x", np.random.default_rng(0).random((24, 1, 16, 16), np.float32)),
         ("t", np.arange(24) % 10),
@@ -71,7 +74,7 @@ def test_a_network_trained_here_returns_to_keras(engine: str, tmp_path: Path, mo
             np.save(f"{side}/{index:02}.npy", value)
     data = {"type": "numpy", "input_path": "x", "target_path": "t", "test_input_path": "x", "test_target_path": "t"}
     run = {
-        "layers": str(EXAMPLE),
+        "layers": layers,
         "num_epochs": 1,
         "outfile": "run.txt",
         "data": {**data, "batch_size": 8},
