@@ -17,36 +17,67 @@ class Form:
 
     module: str
     call: tuple[str, ...]
-    options: tuple[str, ...] = ()
+    options: tuple[str, ...]
+    takes_list: bool
+    """Whether it takes a list of tensors, which stays one where it has one item."""
 
 
-def _forms(module: str, call: str, *names: str, options: str = "") -> dict[str, Form]:
-    return dict.fromkeys(names, Form(f"keras.src.ops.{module}", tuple(call.split()), tuple(options.split())))
+def _forms(module: str, call: str, *names: str, options: str = "", takes_list: bool = False) -> dict[str, Form]:
+    form = Form(f"keras.src.ops.{module}", tuple(call.split()), tuple(options.split()), takes_list)
+    return dict.fromkeys(names, form)
 
+
+ARITHMETIC = (
+    *("Add", "Arctan2", "Divide", "DivideNoNan", "FloorDivide", "Matmul", "Maximum", "Minimum", "Mod", "Multiply"),
+    *("Power", "Subtract"),
+    *("Equal", "Greater", "GreaterEqual", "Less", "LessEqual", "LogicalAnd", "LogicalOr", "LogicalXor", "NotEqual"),
+)
+ELEMENTWISE = (
+    *("Absolute", "Ceil", "Copy", "Exp", "Expm1", "Floor", "Log", "Log1p", "Negative", "Reciprocal", "Sign", "Sqrt"),
+    *("Square", "Isfinite", "Isinf", "Isnan", "LogicalNot", "OnesLike", "ZerosLike"),
+    *("Arccos", "Arccosh", "Arcsin", "Arcsinh", "Arctan", "Arctanh", "Cos", "Cosh", "Sin", "Sinh", "Tan", "Tanh"),
+)
+ACTIVATIONS = ("LogSigmoid", "Relu", "Relu6", "Selu", "Sigmoid", "Silu", "Softplus", "Softsign")
+REDUCTIONS = ("All", "Any", "Argmax", "Argmin", "Max", "Mean", "Min", "Prod", "Std", "Sum", "Var")
 
 FORMS: dict[str, Form] = {
-    **_forms("numpy", "x1 x2", "Add", "Divide", "Matmul", "Maximum", "Minimum", "Multiply", "Power", "Subtract"),
-    **_forms("numpy", "x", "Absolute", "Copy", "Exp", "Log", "Negative", "Sqrt", "Square", "Tanh"),
-    **_forms("nn", "x", "Relu", "Relu6", "Selu", "Sigmoid", "Silu", "Softplus", "Softsign"),
-    **_forms("math", "x", "Rsqrt"),
-    **_forms("numpy", "x", "Max", "Mean", "Min", "Sum", options="axis keepdims"),
+    **_forms("numpy", "x1 x2", *ARITHMETIC),
+    **_forms("numpy", "x", *ELEMENTWISE),
+    **_forms("nn", "x", *ACTIVATIONS),
+    **_forms("math", "x", "Erf", "Rsqrt"),
+    **_forms("numpy", "x", *REDUCTIONS, options="axis keepdims"),
+    **_forms("math", "x", "Logsumexp", options="axis keepdims"),
+    **_forms("numpy", "x", "CountNonzero", "ExpandDims", "Flip", "Sort", "Squeeze", options="axis"),
+    **_forms("numpy", "x", "Stack", options="axis", takes_list=True),
     **_forms("nn", "x", "LogSoftmax", "Softmax", options="axis"),
     **_forms("nn", "x", "LeakyRelu", options="negative_slope"),
+    **_forms("nn", "x", "Gelu", options="approximate"),
     **_forms("core", "x", "Cast", options="dtype"),
+    **_forms("core", "x", "Unstack", options="num axis"),
+    **_forms("numpy", "x", "BroadcastTo", options="shape"),
     **_forms("numpy", "x", "Clip", options="x_min x_max"),
-    **_forms("numpy", "x", "ExpandDims", "Squeeze", options="axis"),
+    **_forms("numpy", "x", "Repeat", options="repeats axis"),
     **_forms("numpy", "x", "Reshape", options="newshape"),
+    **_forms("numpy", "x", "Roll", options="shift axis"),
+    **_forms("numpy", "x", "Round", options="decimals"),
+    **_forms("numpy", "x", "Tile", options="repeats"),
     **_forms("numpy", "x", "Transpose", options="axes"),
-    **_forms("numpy", "xs", "Concatenate", options="axis"),
+    **_forms("numpy", "xs", "Concatenate", options="axis", takes_list=True),
     **_forms("numpy", "x key", "GetItem"),
+    **_forms("numpy", "x constant_values", "Pad", options="pad_width mode"),
+    **_forms("numpy", "condition x1 x2", "Where"),
 }
 """Operation -> form, of those that functions of TensorFlow are given back as."""
 
 OF_THE_LAYER = frozenset({"dtype", "name", "trainable"})
 """Keys that belong to the layer that a function of TensorFlow stands in."""
 
-DEFAULTS = {"Cast": {"dtype": "float32"}}
-"""Operation -> options that Keras 3 demands and the function leaves out."""
+DEFAULTS: dict[str, dict[str, Any]] = {"Cast": {"dtype": "float32"}, "Gelu": {"approximate": False}}
+"""Operation -> options that Keras 3 demands, or means otherwise, where the function leaves them out."""
+
+PASSED_OVER = {"direction": "ASCENDING", "output_type": None, "stable": None}
+"""Parameter that Keras 3 lacks -> the value that says nothing; None for any."""
+
 
 ANOTHER_NETWORK = "Write the network without it, and convert again."
 
@@ -87,27 +118,41 @@ def _translated(call: Call, form: Form, source: Source) -> tuple[dict[str, Any],
     keywords: dict[str, Any] = {}
     for name, value in values.items():
         if name in form.call:
-            keywords[name] = _argument(name, value)
-        elif name in form.options and value is not None:
-            config[name] = value
-        elif name not in form.options and value:
+            keywords[name] = _argument(name, value, is_list=form.takes_list)
+        elif value is None:
+            continue
+        elif name in form.options:
+            if _holds_tensors(value):
+                raise source.refusal(
+                    f'its "{name}" is computed from tensors, and in Keras 3 it is an option', ANOTHER_NETWORK
+                )
+            config[name] = value.lower() if name == "mode" else value
+        elif value and PASSED_OVER.get(name, False) not in (None, value):
             raise source.refusal(f'its "{name}" is {value!r}, for which Keras 3 has no option', ANOTHER_NETWORK)
+    if config.get("mode", "constant") != "constant":
+        keywords.pop("constant_values", None)
     return config, Call(call.inputs, (), keywords)
 
 
-def _argument(name: str, value: Any) -> Any:
+def _holds_tensors(value: Any) -> bool:
+    return isinstance(value, Operand) or (isinstance(value, list | tuple) and any(map(_holds_tensors, value)))
+
+
+def _argument(name: str, value: Any, *, is_list: bool) -> Any:
     """A value that a call takes: a tensor, a list of them, numbers, or what part of a tensor is taken."""
     if name == "key":
         return tuple(map(_part, value)) if isinstance(value, list | tuple) else _part(value)
-    if isinstance(value, list | tuple) and not any(isinstance(item, Operand) for item in value):
+    if isinstance(value, list | tuple) and not _holds_tensors(value):
         return {"class_name": "__numpy__", "config": {"value": value, "dtype": "float32"}}
-    if name != "xs" and isinstance(value, tuple) and len(value) == 1:
+    if isinstance(value, tuple) and len(value) == 1 and not is_list:
         return value[0]
     return value
 
 
 def _part(item: Any) -> Any:
-    """A range of an axis in the form of Keras 3; anything else is written alike."""
+    """A range of an axis, or all axes that are not named, in the form of Keras 3; a number is written alike."""
+    if isinstance(item, Mapping) and item.get("class_name") == "__ellipsis__":
+        return {"class_name": "__ellipsis__", "config": {}}
     if isinstance(item, Mapping) and "class_name" not in item:
         bounds = {name: item.get(name) for name in ("start", "stop", "step")}
         return {"class_name": "__slice__", "config": bounds}

@@ -13,12 +13,14 @@ from keras import layers as kl
 
 import converters
 from converters.errors import ConversionError
+from converters.layers.operations.registry import SIGNATURES
 from converters.to_keras.operations import FORMS
 from tests.converters.keras_oracle import BATCH, convert_keras, random_inputs, randomize
 from tests.converters.keras_round_trip import assert_predicts_the_same, given_back, layer_config, predictions
 from tests.converters.operation_cases import CASES
 from tests.converters.operation_cases.case import SHAPE, Compute
 from tests.converters.test_operations import COMPUTED_AT_ONCE, joined
+from tests.converters.test_tensorflow_functions import FUNCTIONS, NUMBERS, arrays, write_network
 
 NOT_LOADED_BY_KERAS = {
     "keras.ops.AdaptiveAveragePool": "Keras gets the list that its own JSON holds, and wants a tuple",
@@ -126,6 +128,63 @@ def test_keras_has_each_operation_in_this_form(name: str) -> None:
     operation = getattr(importlib.import_module(form.module), name)
     assert tuple(inspect.signature(operation.call).parameters)[1:] == form.call
     assert set(form.options) | {"name"} <= set(inspect.signature(operation.__init__).parameters)
+
+
+WITHOUT_AN_OPTION = {
+    "tf.nn.silu(x, beta=0.5)",
+    "tf.sort(x, direction='DESCENDING')",
+    "tf.linalg.matmul(x, y, transpose_b=True)",
+    "tf.matmul(x, y, transpose_a=True)",
+}
+"""Expressions whose functions Keras has as operations, but not so."""
+
+WRONG_ON_TORCH = {
+    "tf.math.count_nonzero(tf.nn.relu(x), axis=1)": "the axes of the result are in another order",
+    "tf.repeat(x, [1, 0, 2], axis=-1)": "a list of repeats is refused",
+    "tf.pad(x, [[0, 0], [3, 2], [0, 4], [0, 0]], 'SYMMETRIC')": "the edge is not repeated",
+    "x[:, ::-1]": "torch has no negative steps",
+    "x[:, 4:1:-2]": "torch has no negative steps",
+}
+"""What Keras 3.15 does with these operations on torch; on TensorFlow they give what was recorded."""
+
+
+@pytest.mark.parametrize("expression", FUNCTIONS)
+def test_functions_given_back_compute_what_tensorflow_did(expression: str, tmp_path: Path) -> None:
+    write_network(expression, tmp_path / "net.json")
+    model = converters.convert(tmp_path / "net.json")
+    functions = {f"tf.{layer['config']['function']}" for layer in FUNCTIONS[expression]["layers"]}
+    known = all(SIGNATURES[name].name.removeprefix("keras.ops.") in FORMS for name in functions)
+    if not known or expression in WITHOUT_AN_OPTION:
+        with pytest.raises(ConversionError, match="cannot be given back: "):
+            converters.to_keras_json(model)
+        return
+    back = given_back(model, tmp_path)
+    if expression not in WRONG_ON_TORCH:
+        outputs = predictions(back, [arrays()["x"], arrays()["y"]])
+        for number in range(len(FUNCTIONS[expression]["outputs"])):
+            output, want = outputs[number], arrays()[f"{NUMBERS[expression]}.{number}"]
+            assert output.shape == want.shape
+            np.testing.assert_allclose(output * 1.0, want * 1.0, rtol=0, atol=1e-5 * np.abs(want * 1.0).max())
+
+
+def test_a_shape_that_is_computed_is_no_option(tmp_path: Path) -> None:
+    layers = written_by_keras_2("shape", ["x", 0, 0, {}])
+    layers[3] = {
+        "class_name": "TFOpLambda",
+        "config": {"name": "tf.reshape", "function": "reshape"},
+        "inbound_nodes": [["x", 0, 0, {"shape": ["tf.shape", 0, 0]}]],
+    }
+    with pytest.raises(ConversionError) as error:
+        converters.to_keras_json(converted(layers, tmp_path))
+    assert str(error.value) == (
+        "model 'Unknown': 2 layers cannot be given back\n"
+        "  layer 'tf.shape' (tf.shape): cannot be given back: what Keras 3 has for this function is not known\n"
+        "    Write the network without it, and convert again.\n"
+        "  layer 'tf.reshape' (tf.reshape): cannot be given back: "
+        'its "newshape" is computed from tensors, and in Keras 3 it is an option\n'
+        "    Write the network without it, and convert again.\n"
+        "  Nothing was written."
+    )
 
 
 def two_calls() -> list[dict[str, Any]]:
