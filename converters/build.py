@@ -28,6 +28,7 @@ from converters.layers.refused import find_refusal
 from converters.layers.registry import Arity
 from converters.layers.tensor import Layout, Numbers, Tensor
 from converters.layers.time_distributed import Steps, time_distributed
+from converters.model_bytes import message_without_values
 from converters.model_file import MAX_MODEL_BYTES
 from converters.network import Layer, Network, Ref, Step, execution_order
 from converters.network_json import network_json
@@ -502,9 +503,14 @@ def _check(model: ir.Model) -> None:
 
     Parameters stand among the inputs for the check, so that their values need not be drawn and 2 GB are no limit.
     """
-    skeleton = model.clone()
-    for name, value in list(skeleton.graph.initializers.items()):
-        if isinstance(value.const_value, ir.LazyTensor):
-            del skeleton.graph.initializers[name]
-            skeleton.graph.inputs.append(value)
-    onnx.checker.check_model(ir.to_proto(skeleton), full_check=True)
+    parameters = {
+        name for name, value in model.graph.initializers.items() if isinstance(value.const_value, ir.LazyTensor)
+    }
+    proto = message_without_values(model, parameters)
+    described = [value for value in proto.graph.value_info if value.name in parameters]
+    proto.graph.input.extend(described)
+    for field in (proto.graph.initializer, proto.graph.value_info):
+        kept = [item for item in field if item.name not in parameters]
+        del field[:]
+        field.extend(kept)
+    onnx.checker.check_model(proto, full_check=True)

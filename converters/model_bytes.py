@@ -5,13 +5,13 @@ would give: fields in the order of their numbers, each message behind its length
 Source: protobuf.dev/programming-guides/encoding.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection
 from typing import Any, BinaryIO
 
 import numpy as np
 import onnx_ir as ir
 
-__all__ = ["write_model"]
+__all__ = ["message_without_values", "write_model"]
 
 LENGTH_DELIMITED = 2
 """The wire type of messages and bytes."""
@@ -27,35 +27,62 @@ def write_model(model: ir.Model, file: BinaryIO) -> None:
     streamed = {
         name: raw for name, value in model.graph.initializers.items() if (raw := _raw_tensor(value)) is not None
     }
-    proto = ir.to_proto(_without_values(model, streamed))
+    proto = message_without_values(model, streamed)
     before_graph, after_graph = _around("graph", proto)
     before_tensors, after_tensors = _around("initializer", proto.graph)
-    tensors = [_Tensor(tensor, streamed.get(tensor.name)) for tensor in proto.graph.initializer]
-    headers = [_header("initializer", tensor.size, proto.graph) for tensor in tensors]
-    size = len(before_tensors) + sum(map(len, headers)) + sum(tensor.size for tensor in tensors) + len(after_tensors)
+    tensors = [_Tensor(tensor, streamed.get(tensor.name), proto.graph) for tensor in proto.graph.initializer]
+    size = len(before_tensors) + sum(tensor.size for tensor in tensors) + len(after_tensors)
     file.write(before_graph + _header("graph", size, proto) + before_tensors)
-    for header, tensor in zip(headers, tensors, strict=True):
-        file.write(header)
+    for tensor in tensors:
         tensor.write(file)
     file.write(after_tensors + after_graph)
 
 
+def message_without_values(model: ir.Model, names: Collection[str]) -> Any:
+    """The protobuf message of a model; the values of these initializers are not read, and none in it.
+
+    They are put aside while the message is made, which is quicker than a copy of the model.
+    """
+    initializers = model.graph.initializers
+    aside = {name: initializers[name].const_value for name in names}
+    try:
+        for name, tensor in aside.items():
+            initializers[name].const_value = _without_values(name, tensor)
+        return ir.to_proto(model)
+    finally:
+        for name, tensor in aside.items():
+            initializers[name].const_value = tensor
+
+
+def _without_values(name: str, tensor: Any) -> ir.LazyTensor:
+    return ir.LazyTensor(
+        lambda: NO_VALUES,
+        dtype=tensor.dtype,
+        shape=tensor.shape,
+        name=name,
+        doc_string=tensor.doc_string,
+        metadata_props=dict(tensor.metadata_props),
+    )
+
+
 class _Tensor:
-    """A tensor's message, in parts.
+    """A field of a graph's message that holds a tensor, in parts.
 
     Args:
         message: the whole of it, or without values.
         values: what holds them in the latter case.
+        graph: the message it is a field of.
     """
 
-    def __init__(self, message: Any, values: RawTensor | None) -> None:
+    def __init__(self, message: Any, values: RawTensor | None, graph: Any) -> None:
         self._values = values
         self._value_bytes = 0 if values is None else values.nbytes
-        if values is None:
-            self._before, self._after = message.SerializeToString(), b""
-        else:
+        before, self._after = message.SerializeToString(), b""
+        if values is not None:
             before, self._after = _around("raw_data", message)
-            self._before = before + _header("raw_data", self._value_bytes, message)
+            before += _header("raw_data", self._value_bytes, message)
+        size = len(before) + self._value_bytes + len(self._after)
+        self._before = _header("initializer", size, graph) + before
         self.size = len(self._before) + self._value_bytes + len(self._after)
 
     def write(self, file: BinaryIO) -> None:
@@ -73,21 +100,6 @@ def _raw_tensor(value: ir.Value) -> RawTensor | None:
     if isinstance(tensor, ir.TensorProtoTensor):
         return tensor if tensor.raw.HasField("raw_data") else None
     return tensor if isinstance(tensor, ir.Tensor | ir.LazyTensor) else None
-
-
-def _without_values(model: ir.Model, tensors: Mapping[str, RawTensor]) -> ir.Model:
-    """A copy of the model in which these initializers have types and shapes, and no values."""
-    copy = model.clone()
-    for name, tensor in tensors.items():
-        copy.graph.initializers[name].const_value = ir.LazyTensor(
-            lambda: NO_VALUES,
-            dtype=tensor.dtype,
-            shape=tensor.shape,
-            name=name,
-            doc_string=tensor.doc_string,
-            metadata_props=dict(tensor.metadata_props),
-        )
-    return copy
 
 
 def _around(field: str, message: Any) -> tuple[bytes, bytes]:

@@ -5,6 +5,7 @@ used.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -122,29 +123,31 @@ def kind_of_name(name: str) -> Role:
 
 
 def _role(name: str, value: ir.Value) -> InitializerRole:
-    consumers = [node for node, _position in value.uses()]
-    kind = _kind(name, value)
-    named = [node.metadata_props[LAYER_KEY] for node in consumers if LAYER_KEY in node.metadata_props]
+    uses = [(use.node, use.idx) for use in value.uses()]
+    fixed = _is_fixed(name, uses)
+    kind = _kind(name, value, uses, fixed=fixed)
+    named = [node.metadata_props[LAYER_KEY] for node, _position in uses if LAYER_KEY in node.metadata_props]
     layer = named[0] if named else layer_of(name)
-    frozen = _is_fixed(name, value) or any(node.metadata_props.get(TRAINABLE_KEY) == "false" for node in consumers)
+    frozen = fixed or any(node.metadata_props.get(TRAINABLE_KEY) == "false" for node, _position in uses)
     return InitializerRole(kind, layer, trainable=kind is not Role.CONSTANT and not frozen)
 
 
-def _kind(name: str, value: ir.Value) -> Role:
-    dtype = value.dtype if value.const_value is None else value.const_value.dtype
-    shape = value.shape if value.const_value is None else value.const_value.shape
-    if dtype not in FLOATS or (shape is not None and len(shape) == 0):  # a number in a formula has no axis
+def _kind(name: str, value: ir.Value, uses: Sequence[tuple[ir.Node, int]], *, fixed: bool) -> Role:
+    described = value if value.const_value is None else value.const_value
+    shape = described.shape
+    if described.dtype not in FLOATS or (shape is not None and len(shape) == 0):  # a number in a formula has no axis
         return Role.CONSTANT
-    if _is_fixed(name, value):
+    if fixed:
         return Role.STATISTIC if name.endswith(STATISTIC_NAMES) else Role.CONSTANT
-    kinds = {_kind_at(node, position) for node, position in value.uses()}
+    kinds = {_kind_at(node, position) for node, position in uses}
     if Role.PARAMETER in kinds or not kinds:
         return Role.PARAMETER
     return Role.STATISTIC if Role.STATISTIC in kinds else Role.CONSTANT
 
 
-def _is_fixed(name: str, value: ir.Value) -> bool:
-    return any(name in json.loads(node.metadata_props.get(FIXED_KEY, "[]")) for node, _position in value.uses())
+def _is_fixed(name: str, uses: Sequence[tuple[ir.Node, int]]) -> bool:
+    stated = [node.metadata_props[FIXED_KEY] for node, _position in uses if FIXED_KEY in node.metadata_props]
+    return any(name in json.loads(names) for names in stated)
 
 
 def _kind_at(node: ir.Node, position: int) -> Role:

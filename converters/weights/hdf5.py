@@ -185,7 +185,7 @@ def _missing_data(dataset: Any) -> str | None:
         return None
     if stored == 0:
         return f"has the shape {shape} but no data"
-    if stored > h5py.h5i.get_file_id(dataset.id).get_filesize():
+    if stored > MAX_FREE_EXPANSION_BYTES and stored > h5py.h5i.get_file_id(dataset.id).get_filesize():
         return f"is said to have {stored} bytes of data, more than the file"
     if dataset.chunks is None:
         return None if stored >= size else f"has {stored} bytes of data, and its shape {shape} needs {size}"

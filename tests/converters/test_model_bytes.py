@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import converters
+from converters.errors import WeightFileError
 from converters.model_bytes import write_model
 from tests.small_models import numbered, small_model
 
@@ -124,3 +125,15 @@ def test_one_initializer_is_in_memory_at_a_time() -> None:
     written(model)
     assert len(alive) == 4
     assert isinstance(model.graph.initializers["layer_0.weight"].const_value, ir.LazyTensor)
+
+
+def test_what_reads_an_initializer_may_fail() -> None:
+    def read() -> ir.Tensor:
+        raise WeightFileError("is gone", place="w.h5", fix="Give it back.")
+
+    model = small_model({"layer.weight": numbered((5, 5))})
+    lazy = ir.LazyTensor(read, dtype=ir.DataType.FLOAT, shape=ir.Shape([5, 5]), name="layer.weight")
+    model.graph.initializers["layer.weight"].const_value = lazy
+    with pytest.raises(WeightFileError, match=r"^w\.h5: is gone"):
+        written(model)
+    assert model.graph.initializers["layer.weight"].const_value is lazy
