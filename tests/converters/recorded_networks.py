@@ -26,11 +26,12 @@ class Recording:
         self._files = Path(__file__).parent / "data" / "tensorflow" / name
         recorded = json.loads(self._files.with_suffix(".json").read_text())
         self.networks: dict[str, Any] = recorded["functions"]
-        self._numbers = {expression: number for number, expression in enumerate(self.networks)}
+        self.numbers = {expression: number for number, expression in enumerate(self.networks)}
         self._shape = recorded["shape"]
 
     @cached_property
-    def _arrays(self) -> dict[str, np.ndarray]:
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The inputs `x` and `y`, and by number of the expression and of the output what TensorFlow computed."""
         with np.load(self._files.with_suffix(".npz")) as arrays:
             return dict(arrays)
 
@@ -59,11 +60,11 @@ class Recording:
     def assert_equals_tensorflow(self, expression: str, path: Path, edit: Edit | None = None) -> None:
         """Nothing, if the converted network computes what TensorFlow did."""
         self.write(expression, path, edit)
-        number, outputs = self._numbers[expression], self.networks[expression]["outputs"]
+        number, outputs = self.numbers[expression], self.networks[expression]["outputs"]
         model = converters.convert(path, io_layout=IoLayout.CHANNELS_LAST)
-        given = run_onnx(model, self._arrays["x"], self._arrays["y"], raw_inputs=True, raw_outputs=True)
+        given = run_onnx(model, self.arrays["x"], self.arrays["y"], raw_inputs=True, raw_outputs=True)
         for output, want in zip(
-            given, (self._arrays[f"{number}.{place}"] for place in range(len(outputs))), strict=False
+            given, (self.arrays[f"{number}.{place}"] for place in range(len(outputs))), strict=False
         ):
             assert output.shape == want.shape
             assert output.dtype.kind == want.dtype.kind

@@ -66,6 +66,7 @@ def build_training_graph(graph: TrainableGraph, loss: Loss, *, synchronized: boo
     run_in_torch(model, lacks_inputs)
     make_padding_explicit(model)
     attach_loss(model, loss)
+    attach_share(model)
     _initializers_to_inputs(model.graph, [*graph.parameters, *graph.statistics])
     try:
         built = build_gradients(model, set(graph.parameters))
@@ -80,7 +81,7 @@ def build_training_graph(graph: TrainableGraph, loss: Loss, *, synchronized: boo
 
 
 def attach_loss(model: ir.Model, loss: Loss) -> None:
-    """Append the loss to the graph: new inputs `TARGET` and `SHARE`, and `LOSS` as the first output."""
+    """Append the loss to the graph: a new input `TARGET`, and `LOSS` as the first output."""
     network_output = model.graph.outputs[0]
     target = ir.Value(name=TARGET, type=ir.TensorType(ir.DataType.FLOAT), shape=network_output.shape)
     if loss.target_kind is TargetKind.CLASS_INDICES:
@@ -89,12 +90,20 @@ def attach_loss(model: ir.Model, loss: Loss) -> None:
         target.type, target.shape = ir.TensorType(ir.DataType.INT64), ir.Shape([sizes[0], *sizes[2:]])
     model.graph.inputs.append(target)
     trained, read = loss.attached_to(network_output)
-    share = ir.Value(name=SHARE, type=ir.TensorType(ir.DataType.FLOAT), shape=ir.Shape([]))
-    model.graph.inputs.append(share)
-    write = OpWriter(model.graph, "onnxgrid/loss")
-    value = write.op("Mul", trained.in_onnx(write, read, target), share)
+    value = trained.in_onnx(OpWriter(model.graph, "onnxgrid/loss"), read, target)
     value.name, value.type, value.shape = LOSS, ir.TensorType(ir.DataType.FLOAT), ir.Shape([])
     model.graph.outputs.insert(0, value)
+
+
+def attach_share(model: ir.Model) -> None:
+    """Multiply the loss by a new input, `SHARE`: what this process' samples weigh among those of all."""
+    whole = model.graph.outputs[0]
+    whole.name = f"{LOSS}/whole"
+    share = ir.Value(name=SHARE, type=ir.TensorType(ir.DataType.FLOAT), shape=ir.Shape([]))
+    model.graph.inputs.append(share)
+    value = OpWriter(model.graph, "onnxgrid/share_of_loss").op("Mul", whole, share)
+    value.name, value.type, value.shape = LOSS, ir.TensorType(ir.DataType.FLOAT), ir.Shape([])
+    model.graph.outputs[0] = value
 
 
 def build_gradients(model: ir.Model, parameters: set[str]) -> ir.Model:

@@ -20,7 +20,7 @@ from tests.converters.keras_round_trip import assert_predicts_the_same, given_ba
 from tests.converters.operation_cases import CASES
 from tests.converters.operation_cases.case import SHAPE, Compute
 from tests.converters.test_operations import COMPUTED_AT_ONCE, joined
-from tests.converters.test_tensorflow_functions import FUNCTIONS, NUMBERS, arrays, write_network
+from tests.converters.test_tensorflow_functions import FUNCTIONS, RECORDING
 
 NOT_LOADED_BY_KERAS = {
     "keras.ops.AdaptiveAveragePool": "Keras gets the list that its own JSON holds, and wants a tuple",
@@ -150,7 +150,7 @@ WRONG_ON_TORCH = {
 
 @pytest.mark.parametrize("expression", FUNCTIONS)
 def test_functions_given_back_compute_what_tensorflow_did(expression: str, tmp_path: Path) -> None:
-    write_network(expression, tmp_path / "net.json")
+    RECORDING.write(expression, tmp_path / "net.json")
     model = converters.convert(tmp_path / "net.json")
     functions = {f"tf.{layer['config']['function']}" for layer in FUNCTIONS[expression]["layers"]}
     known = all(SIGNATURES[name].name.removeprefix("keras.ops.") in FORMS for name in functions)
@@ -160,9 +160,9 @@ def test_functions_given_back_compute_what_tensorflow_did(expression: str, tmp_p
         return
     back = given_back(model, tmp_path)
     if expression not in WRONG_ON_TORCH:
-        outputs = predictions(back, [arrays()["x"], arrays()["y"]])
+        outputs = predictions(back, [RECORDING.arrays["x"], RECORDING.arrays["y"]])
         for number in range(len(FUNCTIONS[expression]["outputs"])):
-            output, want = outputs[number], arrays()[f"{NUMBERS[expression]}.{number}"]
+            output, want = outputs[number], RECORDING.arrays[f"{RECORDING.numbers[expression]}.{number}"]
             assert output.shape == want.shape
             np.testing.assert_allclose(output * 1.0, want * 1.0, rtol=0, atol=1e-5 * np.abs(want * 1.0).max())
 
