@@ -64,10 +64,11 @@ class Cost:
 
 def run(command: Sequence[str], folder: Path, **environment: str) -> Cost:
     """The cost of a process, which must succeed."""
+    # Python keeps compiled modules, as an installation has them, whatever the environment says.
+    kept = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(folder / "compiled")}
+    whole = {**os.environ, **kept, **environment}
     began = time.perf_counter()
-    with subprocess.Popen(
-        command, cwd=folder, env={**os.environ, **environment}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    ) as process:
+    with subprocess.Popen(command, cwd=folder, env=whole, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
         assert process.stderr is not None
         said = process.stderr.read()
         _pid, status, usage = os.wait4(process.pid, 0)

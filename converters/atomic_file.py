@@ -10,11 +10,15 @@ __all__ = ["replacing"]
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """A path to write to; on success the file is flushed to disk and renamed to `path`, on an exception it is removed.
 
     The temporary file lies beside `path` (a rename is atomic only within a file system) under a name that starts with a
     dot.
+
+    Args:
+        durable: whether to wait for the disk, so that a power failure too leaves the old file or the new one whole;
+            without it that holds for a killed program only.
     """
     path = path.resolve()  # through a link to the file that it stands for
     if path.exists() and not path.is_file():
@@ -24,11 +28,13 @@ def replacing(path: Path) -> Iterator[Path]:
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         yield temporary
-        os.fsync(handle)
+        if durable:
+            os.fsync(handle)
         if path.exists():
             os.chmod(temporary, path.stat().st_mode & 0o777)
         os.replace(temporary, path)
-        _sync_folder(path.parent)
+        if durable:
+            _sync_folder(path.parent)
     finally:
         os.close(handle)
         temporary.unlink(missing_ok=True)

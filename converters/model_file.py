@@ -30,8 +30,11 @@ def require_one_file(model: ir.Model, path: Path) -> None:
         )
 
 
-def save_model(model: ir.Model, path: Path) -> None:
+def save_model(model: ir.Model, path: Path, *, durable: bool = True) -> None:
     """Write a model in one file: under another name beside it, then renamed. Initializers are read one by one.
+
+    Args:
+        durable: whether to wait for the disk: a model that can be made again need not survive a power failure.
 
     Raises:
         ConversionError: if the file cannot be written, or would have 2 GiB or more.
@@ -39,7 +42,7 @@ def save_model(model: ir.Model, path: Path) -> None:
     """
     require_one_file(model, path)
     try:
-        with replacing(path) as temporary, temporary.open("wb") as file:
+        with replacing(path, durable=durable) as temporary, temporary.open("wb") as file:
             write_model(model, file)
     except OSError as error:
         raise ConversionError(

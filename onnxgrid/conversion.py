@@ -177,7 +177,7 @@ def convert(
     layers = network_of_keras(unfolded, str(network)).layers if by_network else ()
     saved = _save_weights(weights_out, initializer_weights(unfolded, str(network)), layers)
     if output is not None:
-        converters.save_model(model, Path(output))
+        converters.save_model(model, Path(output), durable=False)
     return Conversion(model, filled, checked, saved)
 
 

@@ -211,5 +211,5 @@ def _write_to_stdout(model: "onnx_ir.Model") -> None:
     from converters import save_model
 
     with tempfile.TemporaryDirectory() as folder:
-        save_model(model, Path(folder, "model.onnx"))
+        save_model(model, Path(folder, "model.onnx"), durable=False)
         sys.stdout.buffer.write(Path(folder, "model.onnx").read_bytes())
