@@ -5,7 +5,8 @@ them as zeros), and those that would take much more memory than the file gives r
 is opened.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from functools import partial
 from math import prod
 from pathlib import Path
@@ -20,7 +21,16 @@ from converters.weights.weight import Array, Weight
 if TYPE_CHECKING:
     import h5py
 
-__all__ = ["address", "children", "dataset_weight", "find", "open_hdf5", "text_attribute", "texts_attribute"]
+__all__ = [
+    "Hdf5Source",
+    "address",
+    "children",
+    "dataset_weight",
+    "find",
+    "open_hdf5",
+    "text_attribute",
+    "texts_attribute",
+]
 
 MAX_EXPANSION = 100
 """How many times larger than stored a compressed array may become."""
@@ -35,12 +45,35 @@ WHOLE = "Give a whole file."
 WRITE_ANEW = "Save the weights anew, as Keras does it: each array whole, in this one file."
 
 
-def open_hdf5(source: Path | Array, file: str) -> "h5py.File":
-    """An HDF5 file, open for reading until nothing refers to it.
+@dataclass(frozen=True)
+class Hdf5Source:
+    """An HDF5 file.
 
     Args:
-        source: its path, or its bytes, which must stay where they are as long as it is open.
-        file: named in errors.
+        name: in errors.
+        content: its bytes, mapped or not.
+    """
+
+    name: str
+    content: Array = field(repr=False)
+
+    @classmethod
+    def of(cls, path: Path) -> "Hdf5Source":
+        """A file on disk that is not empty; its bytes are read when they are used."""
+        return cls(str(path), np.memmap(path, np.uint8, "r"))
+
+    def values(self, start: int, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:
+        """An array that lies in one piece from this byte on; not copied where it can be used as it lies.
+
+        Raises:
+            ValueError: if the file ends before.
+        """
+        part = np.asarray(self.content[start : start + prod(shape) * dtype.itemsize])
+        return np.require(part.view(dtype).reshape(shape), requirements="A")
+
+
+def open_hdf5(source: Hdf5Source) -> "h5py.File":
+    """The file, open for reading until nothing refers to it; `source` must be kept as long.
 
     Raises:
         WeightFileError: if it is no HDF5 file, or only a part of one.
@@ -48,14 +81,12 @@ def open_hdf5(source: Path | Array, file: str) -> "h5py.File":
     import h5py
 
     try:
-        if isinstance(source, Path):
-            return h5py.File(source, "r")
-        return h5py.File(h5py.h5f.open_file_image(source, flags=IN_PLACE))
+        return h5py.File(h5py.h5f.open_file_image(source.content, flags=IN_PLACE))
     except (OSError, RuntimeError, ValueError) as error:
-        raise WeightFileError("is not an HDF5 file, or only a part of one", place=file, fix=WHOLE) from error
+        raise WeightFileError("is not an HDF5 file, or only a part of one", place=source.name, fix=WHOLE) from error
 
 
-def children(group: "h5py.Group", file: str) -> Iterator[tuple[str, Any]]:
+def children(group: "h5py.Group", file: Hdf5Source) -> Iterator[tuple[str, Any]]:
     """The groups and datasets in a group, with their names in it; numbers in names count as numbers.
 
     Raises:
@@ -71,14 +102,14 @@ def children(group: "h5py.Group", file: str) -> Iterator[tuple[str, Any]]:
         yield name, found
 
 
-def address(group: "h5py.Group", file: str) -> int:
+def address(group: "h5py.Group", file: Hdf5Source) -> int:
     """Where a group lies in its file: two ways to one group lead to one address."""
     import h5py
 
     return int(_guarded(lambda: h5py.h5o.get_info(group.id).addr, file, str(group.name)))
 
 
-def find(group: "h5py.Group", path: str, file: str) -> Any:
+def find(group: "h5py.Group", path: str, file: Hdf5Source) -> Any:
     """The group or dataset at a path below a group, None if there is none.
 
     Raises:
@@ -94,7 +125,7 @@ def find(group: "h5py.Group", path: str, file: str) -> Any:
     return found
 
 
-def _member(group: "h5py.Group", name: str, file: str) -> Any:
+def _member(group: "h5py.Group", name: str, file: Hdf5Source) -> Any:
     """The group or dataset of a name in a group, None if there is none.
 
     By h5py's lower level, as its upper one takes twice as long, and a network has thousands of these.
@@ -117,7 +148,7 @@ def _member(group: "h5py.Group", name: str, file: str) -> Any:
     return h5py.Dataset(opened) if isinstance(opened, h5py.h5d.DatasetID) else h5py.Datatype(opened)
 
 
-def texts_attribute(group: "h5py.Group", name: str, file: str) -> list[str] | None:
+def texts_attribute(group: "h5py.Group", name: str, file: Hdf5Source) -> list[str] | None:
     """A list of texts in an attribute, None if it is not there.
 
     Keras cuts a list of more than 64 KiB into pieces `name0`, `name1`, ...
@@ -133,13 +164,13 @@ def texts_attribute(group: "h5py.Group", name: str, file: str) -> list[str] | No
     return pieces if number else None
 
 
-def text_attribute(group: "h5py.Group", name: str, file: str) -> str | None:
+def text_attribute(group: "h5py.Group", name: str, file: Hdf5Source) -> str | None:
     """A text in an attribute, None if it is not there."""
     texts = _texts(group, name, file)
     return texts[0] if texts else None
 
 
-def dataset_weight(dataset: "h5py.Dataset", file: str) -> Weight:
+def dataset_weight(dataset: "h5py.Dataset", file: Hdf5Source) -> Weight:
     """A dataset as a weight named by its path in the file, its axes as they are stored.
 
     Raises:
@@ -154,11 +185,30 @@ def dataset_weight(dataset: "h5py.Dataset", file: str) -> Weight:
     if problem is not None:
         raise WeightFileError(problem, place=place, fix=WRITE_ANEW)
 
-    def read() -> Array:
-        values: Array = _guarded(lambda: np.asarray(dataset[()]), file, name)
-        return values.view(dtype) if values.dtype != dtype else values
+    shape = tuple(map(int, dataset.shape))
+    stored = _stored(dataset, file, as_stored, shape)
 
-    return Weight(name, tuple(map(int, dataset.shape)), dtype, read, file)
+    def read() -> Array:
+        values: Array = _guarded(stored, file, name)
+        return values.view(dtype) if dtype.kind == "V" else values.astype(dtype, copy=False)  # V: bfloat16
+
+    return Weight(name, shape, dtype, read, file.name)
+
+
+def _stored(
+    dataset: "h5py.Dataset", file: Hdf5Source, dtype: np.dtype[Any], shape: tuple[int, ...]
+) -> Callable[[], Array]:
+    """What reads a dataset. HDF5 takes longer to prepare for that than to do it, and is left out where it can be."""
+    start = dataset.id.get_offset()
+    if start is not None:  # it lies in one piece
+        return partial(file.values, start, dtype, shape)
+
+    return partial(_read_by_hdf5, dataset, file)
+
+
+def _read_by_hdf5(dataset: "h5py.Dataset", file: Hdf5Source) -> Array:
+    """The values of a dataset; HDF5 takes them from the bytes of the file, which are kept by whoever keeps this."""
+    return np.asarray(dataset[()])
 
 
 def _dtypes(dataset: Any) -> tuple[np.dtype[Any] | None, Any]:
@@ -196,7 +246,7 @@ def _missing_data(dataset: Any) -> str | None:
     return None if written == chunks else f"has {written} of its {chunks} chunks of data"
 
 
-def _texts(group: Any, name: str, file: str) -> list[str] | None:
+def _texts(group: Any, name: str, file: Hdf5Source) -> list[str] | None:
     values = _guarded(lambda: group.attrs.get(name), file, f"{group.name}@{name}")
     if values is None:
         return None
@@ -213,7 +263,7 @@ def _natural(name: str) -> tuple[str, int]:
     return stem, int(name[len(stem) :] or 0) if len(name) < 64 else 0
 
 
-def _guarded(read: Any, file: str, name: str) -> Any:
+def _guarded(read: Any, file: Hdf5Source, name: str) -> Any:
     """What `read` gives; what HDF5 finds wrong with the file on the way is a WeightFileError."""
     try:
         return read()
@@ -222,5 +272,5 @@ def _guarded(read: Any, file: str, name: str) -> Any:
         raise WeightFileError(f"cannot be read ({first_line})", place=_place(file, name), fix=WHOLE) from error
 
 
-def _place(file: str, name: str) -> str:
-    return f"{file}, tensor '{name.lstrip('/')}'"
+def _place(file: Hdf5Source, name: str) -> str:
+    return f"{file.name}, tensor '{name.lstrip('/')}'"

@@ -4,21 +4,19 @@ Variables get our names, `<layer>.<parameter>`, and ONNX axis order; models that
 those of their layers. The optimizer's state is left alone.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from converters.errors import WeightFileError
 from converters.weights.archive import Archive
-from converters.weights.hdf5 import open_hdf5, text_attribute
+from converters.weights.hdf5 import Hdf5Source, open_hdf5, text_attribute
 from converters.weights.keras2_layout import holds_keras2_layout, read_keras2_layout
 from converters.weights.keras3_layout import read_keras3_layout, write_keras3_layout
 from converters.weights.keras_config import stated_layers
 from converters.weights.keras_names import NetworkLayer, name_variables
 from converters.weights.registry import reads, writes
-from converters.weights.weight import Array, Weights, collect_weights
+from converters.weights.weight import Weights
 
 if TYPE_CHECKING:
     import h5py
@@ -47,9 +45,9 @@ def read_keras_hdf5(path: Path, network: Sequence[NetworkLayer] = ()) -> Weights
     Raises:
         WeightFileError: if the file is broken, or was not written by Keras.
     """
-    root = open_hdf5(path, str(path))
-    stated = stated_layers(text_attribute(root, CONFIG_ATTRIBUTE, str(path)) or "")
-    return _read(root, stated, network, str(path))
+    file = Hdf5Source.of(path)
+    root = open_hdf5(file)
+    return _read(root, stated_layers(text_attribute(root, CONFIG_ATTRIBUTE, file) or ""), network, file)
 
 
 @reads(".keras", named_by_network=True)
@@ -67,9 +65,8 @@ def read_keras_archive(path: Path, network: Sequence[NetworkLayer] = ()) -> Weig
     stated: Mapping[str, NetworkLayer] = {}
     if CONFIG_MEMBER in archive.names and archive.size(CONFIG_MEMBER) <= MAX_CONFIG_BYTES:
         stated = stated_layers(archive.intact(CONFIG_MEMBER).tobytes())
-    data = archive.intact(WEIGHTS_MEMBER)
-    weights = _read(open_hdf5(data, archive.file), stated, network, archive.file)
-    return collect_weights(replace(weight, read=partial(_read_from, data, weight.read)) for weight in weights.values())
+    file = Hdf5Source(archive.file, archive.intact(WEIGHTS_MEMBER))
+    return _read(open_hdf5(file), stated, network, file)
 
 
 @writes(KERAS3_SUFFIX, by_network=True)
@@ -82,19 +79,16 @@ def write_keras_weights(path: Path, weights: Weights, network: Sequence[NetworkL
     write_keras3_layout(path, weights, network)
 
 
-def _read_from(data: Array, read: Callable[[], Array]) -> Array:
-    """What is read from bytes, which whoever holds this function keeps in memory."""
-    return read()
-
-
-def _read(root: "h5py.File", stated: Mapping[str, NetworkLayer], network: Sequence[NetworkLayer], file: str) -> Weights:
+def _read(
+    root: "h5py.File", stated: Mapping[str, NetworkLayer], network: Sequence[NetworkLayer], file: Hdf5Source
+) -> Weights:
     if holds_keras2_layout(root, file):
         return name_variables(read_keras2_layout(root, tuple(stated.values()), network, file), network)
     variables = read_keras3_layout(root, stated, network, file)
     if not variables:
         raise WeightFileError(
             "holds no weights in a layout of Keras",
-            place=file,
+            place=file.name,
             fix="Give a file written by model.save or save_weights.",
         )
     return name_variables(variables, network)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from converters.errors import WeightFileError
-from converters.weights.hdf5 import dataset_weight, find, texts_attribute
+from converters.weights.hdf5 import Hdf5Source, dataset_weight, find, texts_attribute
 from converters.weights.keras_names import NamedVariable, NetworkLayer, name_parts_by_order
 from converters.weights.keras_order import match_by_order
 from converters.weights.keras_variables import KERAS_VARIABLES, keras_variables, snake_case
@@ -45,13 +45,13 @@ def keras2_names(network: Iterable[NetworkLayer]) -> dict[str, str]:
     }
 
 
-def holds_keras2_layout(root: "h5py.File", file: str) -> bool:
+def holds_keras2_layout(root: "h5py.File", file: Hdf5Source) -> bool:
     """Whether the file lists its layers as this layout does."""
     return texts_attribute(_weights_group(root, file), LAYER_NAMES, file) is not None
 
 
 def read_keras2_layout(
-    root: "h5py.File", stated: Sequence[NetworkLayer], network: Sequence[NetworkLayer], file: str
+    root: "h5py.File", stated: Sequence[NetworkLayer], network: Sequence[NetworkLayer], file: Hdf5Source
 ) -> list[NamedVariable]:
     """The variables of the file, named by its layers.
 
@@ -73,15 +73,15 @@ def read_keras2_layout(
         for entry, (layer, variable) in zip(entries, _resolved(layer_name, entries, known), strict=True):
             class_name, kind = (known[layer].class_name, known[layer].kind) if layer in known else ("", "")
             variables.append(NamedVariable(layer, class_name, variable, _weight(layer_group, entry, file), kind))
-    return name_parts_by_order(match_by_order(variables, network, file), known)
+    return name_parts_by_order(match_by_order(variables, network, file.name), known)
 
 
-def _weights_group(root: "h5py.File", file: str) -> "h5py.Group":
+def _weights_group(root: "h5py.File", file: Hdf5Source) -> "h5py.Group":
     nested = find(root, MODEL_WEIGHTS, file)
     return root if nested is None else nested
 
 
-def _weight(group: "h5py.Group", entry: str, file: str) -> Weight:
+def _weight(group: "h5py.Group", entry: str, file: Hdf5Source) -> Weight:
     import h5py
 
     dataset = find(group, entry, file)
@@ -90,8 +90,8 @@ def _weight(group: "h5py.Group", entry: str, file: str) -> Weight:
     return replace(dataset_weight(dataset, file), name=entry)
 
 
-def _missing(whose: str, what: str, file: str) -> WeightFileError:
-    return WeightFileError(f"lists the {whose}, and has no {what}", place=file, fix="Give a whole file.")
+def _missing(whose: str, what: str, file: Hdf5Source) -> WeightFileError:
+    return WeightFileError(f"lists the {whose}, and has no {what}", place=file.name, fix="Give a whole file.")
 
 
 def _resolved(group: str, entries: Sequence[str], known: Mapping[str, NetworkLayer]) -> list[tuple[str, str]]:

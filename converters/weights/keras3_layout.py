@@ -19,7 +19,7 @@ import numpy as np
 
 from converters.errors import WeightFileError
 from converters.keras_wrappers import TIME_DISTRIBUTED
-from converters.weights.hdf5 import address, children, dataset_weight, text_attribute
+from converters.weights.hdf5 import Hdf5Source, address, children, dataset_weight, text_attribute
 from converters.weights.keras_names import NamedVariable, NetworkLayer
 from converters.weights.keras_order import layers_by_order, match_by_order
 from converters.weights.keras_variables import KERAS_VARIABLES, NOT_WEIGHTS, keras_variables, part_of, snake_case
@@ -62,7 +62,7 @@ class _Variables:
 
 
 def read_keras3_layout(
-    root: "h5py.File", stated: Mapping[str, NetworkLayer], network: Sequence[NetworkLayer], file: str
+    root: "h5py.File", stated: Mapping[str, NetworkLayer], network: Sequence[NetworkLayer], file: Hdf5Source
 ) -> list[NamedVariable]:
     """The variables of the file, named by its layers.
 
@@ -94,11 +94,11 @@ def read_keras3_layout(
             NamedVariable(name, class_name or kind, variable, weight, kind)
             for variable, weight in zip(_names(group, part, class_name, expected), group.weights, strict=True)
         ]
-    return match_by_order(variables, network, file) if names or stated else variables
+    return match_by_order(variables, network, file.name) if names or stated else variables
 
 
 def _known_by_order(
-    groups: Sequence[_Variables], network: Sequence[NetworkLayer], file: str
+    groups: Sequence[_Variables], network: Sequence[NetworkLayer], file: Hdf5Source
 ) -> Mapping[str, NetworkLayer]:
     """The layers of a network by their paths in a file without names.
 
@@ -108,12 +108,14 @@ def _known_by_order(
     paths = {".".join(owner[1::2]): owner for owner in (_owner(group.path)[0] for group in groups if group.weights)}
     found = layers_by_order({name: _kind(owner) for name, owner in paths.items()}, network)
     if found is None:
-        logger.warning("%s: has no names of layers, and other layers than the network; nothing can be matched", file)
+        logger.warning(
+            "%s: has no names of layers, and other layers than the network; nothing can be matched", file.name
+        )
         return {
             "/".join(owner): NetworkLayer("/".join(owner), CLASSES.get(_kind(owner), ""), ())
             for owner in paths.values()
         }
-    logger.warning("%s: has no names of layers; matched by class and order", file)
+    logger.warning("%s: has no names of layers; matched by class and order", file.name)
     return {"/".join(paths[name]): layer for name, layer in found.items()}
 
 
@@ -127,14 +129,14 @@ def _kind(owner: Path) -> str:
     return re.sub(r"_\d+$", "", owner[-1]) if owner else ""
 
 
-def _groups(group: "h5py.Group", path: Path, seen: set[int], file: str) -> Iterator[_Variables]:
+def _groups(group: "h5py.Group", path: Path, seen: set[int], file: Hdf5Source) -> Iterator[_Variables]:
     """The groups of variables below a group, in the order of their numbers."""
     import h5py
 
     place = address(group, file)
     if len(path) > MAX_DEPTH or place in seen:
         raise WeightFileError(
-            "its groups are nested without end", place=file, fix="Give a file written by Keras' save_weights."
+            "its groups are nested without end", place=file.name, fix="Give a file written by Keras' save_weights."
         )
     seen.add(place)
     for name, child in children(group, file):

@@ -1,6 +1,7 @@
 """Weights that Keras wrote, in each of its formats: the converted network that holds them computes what Keras does."""
 
 import logging
+import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -430,6 +431,50 @@ def test_each_float_type_keeps_its_bits(name: str, tmp_path: Path) -> None:
     assert weight.dtype == np.dtype(getattr(ml_dtypes, name, name))
     kernel = keras.ops.convert_to_numpy(keras.ops.cast(model.layers[0].kernel, "float64"))
     np.testing.assert_array_equal(weight.read().astype(np.float64), kernel.T)
+
+
+STORED: dict[str, dict[str, Any]] = {
+    "in one piece": {},
+    "in chunks": {"chunks": (2, 2)},
+    "compressed": {"compression": "gzip", "shuffle": True},
+    "in the header": {"dcpl": "compact"},
+}
+
+
+def write_dataset(path: Path, values: np.ndarray, options: dict[str, Any]) -> None:
+    with h5py.File(path, "w") as file:
+        group = file.create_group("layers/dense/vars")
+        if "dcpl" not in options:
+            group.create_dataset("0", data=values, **options)
+            return
+        properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        properties.set_layout(h5py.h5d.COMPACT)
+        space, kind = h5py.h5s.create_simple(values.shape), h5py.h5t.py_create(values.dtype)
+        h5py.h5d.create(group.id, b"0", kind, space, properties).write(h5py.h5s.ALL, h5py.h5s.ALL, values)
+
+
+@pytest.mark.parametrize("options", STORED.values(), ids=STORED)
+@pytest.mark.parametrize("dtype", ["<f4", ">f4", "<f2", ">f8"])
+def test_an_array_is_the_same_however_it_is_stored(dtype: str, options: dict[str, Any], tmp_path: Path) -> None:
+    values = np.linspace(-1, 1, 15).reshape(3, 5).astype(dtype)
+    write_dataset(tmp_path / "a.weights.h5", values, options)
+    (weight,) = read_weights(tmp_path / "a.weights.h5").values()
+    assert weight.dtype == np.dtype(dtype).newbyteorder("=")
+    read = weight.read()
+    assert read.dtype == weight.dtype
+    np.testing.assert_array_equal(read, values.T)
+
+
+@pytest.mark.parametrize("before", range(4))
+def test_an_archive_may_hold_its_weights_at_any_byte(before: int, tmp_path: Path) -> None:
+    values = np.linspace(-1, 1, 15).reshape(3, 5).astype(np.float32)
+    write_dataset(tmp_path / "model.weights.h5", values, {})
+    with zipfile.ZipFile(tmp_path / "a.keras", "w") as archive:
+        archive.writestr("x" * (before + 1), b"")
+        archive.write(tmp_path / "model.weights.h5", "model.weights.h5")
+    (weight,) = read_weights(tmp_path / "a.keras").values()
+    assert weight.read().flags.aligned
+    np.testing.assert_array_equal(weight.read(), values.T)
 
 
 def test_a_list_of_layers_that_keras_cut_into_pieces_is_whole(tmp_path: Path) -> None:
