@@ -255,7 +255,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "one size of two": (operation("Resize", size=[4]), 'its argument "size" is [4]\n  Give a height and a width.'),
     "corners of the nearest cell": (
         function("compat.v1.image.resize_nearest_neighbor", size=[4, 4], align_corners=True),
-        'its argument "align_corners" is true\n  Give false with the nearest cell.',
+        'its argument "align_corners" is true\n  Give false with the nearest cell, or with centres.',
     ),
     "one end of two": (
         operation("PadImages", top_padding=1, left_padding=1, right_padding=1),

@@ -162,7 +162,7 @@ def test_dropout_drops_in_training_only(tmp_path: Path) -> None:
         for _ in range(4):
             losses[training].add(float(module(x, y)[0]))
             module.lazy_reset_grad()
-    assert len(losses[True]) == 4
+    assert len(losses[True]) > 1  # the masks are few enough for two of four to be the same
     assert len(losses[False]) == 1
 
 

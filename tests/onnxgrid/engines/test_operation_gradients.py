@@ -26,6 +26,7 @@ WITHOUT_GRADIENT = {
         "Argmin",
         "Argsort",
         "CountNonzero",
+        "Digitize",
         "EmptyLike",
         "Equal",
         "FullLike",
