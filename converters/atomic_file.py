@@ -6,7 +6,9 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["replacing"]
+from converters.errors import UserError
+
+__all__ = ["replacing", "replacing_or_refused"]
 
 
 @contextlib.contextmanager
@@ -38,6 +40,24 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
     finally:
         os.close(handle)
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def replacing_or_refused(path: Path, refusal: type[UserError], *, durable: bool = True) -> Iterator[Path]:
+    """As `replacing`, for a file that the user names.
+
+    Raises:
+        UserError: of the class given, if the file cannot be written.
+    """
+    try:
+        with replacing(path, durable=durable) as temporary:
+            yield temporary
+    except OSError as error:
+        raise refusal(
+            f"cannot be written: {error.strerror or error}",
+            place=str(path),
+            fix="Give a file in a folder that exists and can be written.",
+        ) from None
 
 
 def _sync_folder(folder: Path) -> None:

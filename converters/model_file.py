@@ -4,7 +4,7 @@ from pathlib import Path
 
 import onnx_ir as ir
 
-from converters.atomic_file import replacing
+from converters.atomic_file import replacing_or_refused
 from converters.errors import ConversionError
 from converters.model_bytes import write_model
 
@@ -41,12 +41,5 @@ def save_model(model: ir.Model, path: Path, *, durable: bool = True) -> None:
         WeightFileError: if the weight file that an initializer stands for cannot be read.
     """
     require_one_file(model, path)
-    try:
-        with replacing(path, durable=durable) as temporary, temporary.open("wb") as file:
-            write_model(model, file)
-    except OSError as error:
-        raise ConversionError(
-            f"cannot be written: {error.strerror}",
-            place=str(path),
-            fix="Give a file in a folder that exists and can be written.",
-        ) from None
+    with replacing_or_refused(path, ConversionError, durable=durable) as temporary, temporary.open("wb") as file:
+        write_model(model, file)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import onnx_ir as ir
 
 import converters
-from converters.atomic_file import replacing
+from converters.atomic_file import replacing_or_refused
 from converters.batchnorm_folding import fold_batch_normalization
 from converters.build import DEFAULT_OPSET
 from converters.errors import ConversionError
@@ -212,15 +212,8 @@ def _save_weights(path: Located | None, weights: Weights, layers: tuple[NetworkL
 
 
 def _save_json(text: str, path: Path) -> None:
-    try:
-        with replacing(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ConversionError(
-            f"cannot be written: {error.strerror}",
-            place=str(path),
-            fix="Give a file in a folder that exists and can be written.",
-        ) from None
+    with replacing_or_refused(path, ConversionError) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def _require_apart(written: Mapping[str, Located | None], read: Mapping[str, Path | None]) -> None:

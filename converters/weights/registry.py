@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from converters.atomic_file import replacing
+from converters.atomic_file import replacing_or_refused
 from converters.errors import WeightFileError
 from converters.weights.weight import Weights
 
@@ -100,15 +100,8 @@ def write_weights(path: Path, weights: Weights, network: "Sequence[NetworkLayer]
         WeightFileError: if the kind is unknown, a weight cannot be read, or the file cannot be written.
     """
     writer = WRITERS[_suffix(path, WRITERS)]
-    try:
-        with replacing(path) as temporary:
-            writer(temporary, weights, network)
-    except OSError as error:
-        raise WeightFileError(
-            f"cannot be written: {error.strerror or error}",
-            place=str(path),
-            fix="Give a file in a folder that exists and can be written.",
-        ) from None
+    with replacing_or_refused(path, WeightFileError) as temporary:
+        writer(temporary, weights, network)
 
 
 def read_weights(path: Path, network: "Sequence[NetworkLayer]" = ()) -> Weights:

@@ -152,6 +152,7 @@ def test_what_is_written_can_be_read_by_onnx_runtime_1_19(tmp_path: Path) -> Non
 
 
 def test_dropout_drops_in_training_only(tmp_path: Path) -> None:
+    onnxruntime.set_seed(1)  # each mask has the next seed, and 0 and 1 are the same to its minimal standard generator
     write_artifacts(network(DROPPING, tmp_path), tmp_path, loss=ArtifactLoss.MSE, optimizer=ArtifactOptimizer.SGD)
     module, _ = open_module(tmp_path)
     x = torch.randn(4, 2, 12, 10, generator=torch.Generator().manual_seed(0)).numpy()
@@ -162,7 +163,7 @@ def test_dropout_drops_in_training_only(tmp_path: Path) -> None:
         for _ in range(4):
             losses[training].add(float(module(x, y)[0]))
             module.lazy_reset_grad()
-    assert len(losses[True]) > 1  # the masks are few enough for two of four to be the same
+    assert len(losses[True]) == 4
     assert len(losses[False]) == 1
 
 

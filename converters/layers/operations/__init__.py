@@ -46,3 +46,5 @@ __all__ = [
     "shapes",
     "windows",
 ]
+
+raw.register_raw_operations()

@@ -6,43 +6,9 @@ Source: tensorflow.org/api_docs/python/tf/raw_ops.
 
 from collections.abc import Mapping
 
-from converters.layers.operations import (
-    activations,
-    arithmetic,
-    elementwise,
-    images,
-    indexing,
-    joining,
-    linear_algebra,
-    logic,
-    numbers,
-    orders,
-    reductions,
-    repeating,
-    shapes,
-    windows,
-)
 from converters.layers.operations.registry import RAW_PREFIX, TF_PREFIX, function_of, operation
 
-__all__ = ["RAW_OPERATIONS"]
-
-_FAMILIES = (
-    activations,
-    arithmetic,
-    elementwise,
-    images,
-    indexing,
-    joining,
-    linear_algebra,
-    logic,
-    numbers,
-    orders,
-    reductions,
-    repeating,
-    shapes,
-    windows,
-)
-"""What must be imported before, so that its functions are known."""
+__all__ = ["RAW_OPERATIONS", "register_raw_operations"]
 
 RAW_OPERATIONS: Mapping[str, Mapping[str, str]] = {
     "x": {
@@ -185,6 +151,9 @@ RAW_OPERATIONS: Mapping[str, Mapping[str, str]] = {
 }
 """Parameters, inputs in their order before attributes -> operation -> the function of TensorFlow that is the same."""
 
-for _parameters, _operations in RAW_OPERATIONS.items():
-    for _name, _function in _operations.items():
-        operation(f"{RAW_PREFIX}{_name}", parameters=_parameters)(function_of(f"{TF_PREFIX}{_function}"))
+
+def register_raw_operations() -> None:
+    """Fill `registry.OPERATIONS` with them, once the functions that they are stand there."""
+    for parameters, operations in RAW_OPERATIONS.items():
+        for name, function in operations.items():
+            operation(f"{RAW_PREFIX}{name}", parameters=parameters)(function_of(f"{TF_PREFIX}{function}"))
