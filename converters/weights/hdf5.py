@@ -63,13 +63,13 @@ class Hdf5Source:
         return cls(str(path), np.memmap(path, np.uint8, "r"))
 
     def values(self, start: int, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:
-        """An array that lies in one piece from this byte on; not copied where it can be used as it lies.
+        """An array that lies in one piece from this byte on, not copied: it may begin anywhere, unaligned.
 
         Raises:
             ValueError: if the file ends before.
         """
         part = np.asarray(self.content[start : start + prod(shape) * dtype.itemsize])
-        return np.require(part.view(dtype).reshape(shape), requirements="A")
+        return part.view(dtype).reshape(shape)
 
 
 def open_hdf5(source: Hdf5Source) -> "h5py.File":
@@ -92,9 +92,9 @@ def children(group: "h5py.Group", file: Hdf5Source) -> Iterator[tuple[str, Any]]
     Raises:
         WeightFileError: if one of them is a link to elsewhere, or cannot be read.
     """
-    names = _guarded(lambda: list(group.id), file, str(group.name))
+    names = _guarded(lambda: list(group.id), file, lambda: str(group.name))
     for name in sorted(map(_text, names), key=_natural):
-        found = find(group, name, file)
+        found = _member(group, name, file)
         if found is None:
             raise WeightFileError(
                 "is listed in its group, and is not there", place=_place(file, f"{group.name}/{name}"), fix=WHOLE
@@ -106,7 +106,7 @@ def address(group: "h5py.Group", file: Hdf5Source) -> int:
     """Where a group lies in its file: two ways to one group lead to one address."""
     import h5py
 
-    return int(_guarded(lambda: h5py.h5o.get_info(group.id).addr, file, str(group.name)))
+    return int(_guarded(lambda: h5py.h5o.get_info(group.id).addr, file, lambda: str(group.name)))
 
 
 def find(group: "h5py.Group", path: str, file: Hdf5Source) -> Any:
@@ -132,7 +132,9 @@ def _member(group: "h5py.Group", name: str, file: Hdf5Source) -> Any:
     """
     import h5py
 
-    place = f"{str(group.name).rstrip('/')}/{name}"
+    def place() -> str:
+        return f"{str(group.name).rstrip('/')}/{name}"
+
     encoded, links = name.encode("utf-8", "surrogateescape"), group.id.links
     kind = _guarded(lambda: links.get_info(encoded).type if links.exists(encoded) else None, file, place)
     if kind is None:
@@ -140,7 +142,7 @@ def _member(group: "h5py.Group", name: str, file: Hdf5Source) -> Any:
     if kind != h5py.h5l.TYPE_HARD:
         link = _guarded(partial(group.get, name, getlink=True, getclass=True), file, place)
         raise WeightFileError(
-            f"is a link ({link.__name__}), which is not followed", place=_place(file, place), fix=WRITE_ANEW
+            f"is a link ({link.__name__}), which is not followed", place=_place(file, place()), fix=WRITE_ANEW
         )
     opened = _guarded(lambda: h5py.h5o.open(group.id, encoded), file, place)
     if isinstance(opened, h5py.h5g.GroupID):
@@ -178,18 +180,17 @@ def dataset_weight(dataset: "h5py.Dataset", file: Hdf5Source) -> Weight:
     """
     name = str(dataset.name).lstrip("/")
     place = _place(file, name)
-    dtype, as_stored = _guarded(lambda: _dtypes(dataset), file, name)
+    shape, dtype, as_stored = _guarded(lambda: _described(dataset), file, lambda: name)
     if dtype is None:
         raise WeightFileError(f"is of type {as_stored}, which is no array of numbers", place=place, fix=WRITE_ANEW)
-    problem = _guarded(lambda: _missing_data(dataset), file, name)
+    problem = _guarded(lambda: _missing_data(dataset, shape, as_stored.itemsize), file, lambda: name)
     if problem is not None:
         raise WeightFileError(problem, place=place, fix=WRITE_ANEW)
 
-    shape = tuple(map(int, dataset.shape))
     stored = _stored(dataset, file, as_stored, shape)
 
     def read() -> Array:
-        values: Array = _guarded(stored, file, name)
+        values: Array = _guarded(stored, file, lambda: name)
         return values.view(dtype) if dtype.kind == "V" else values.astype(dtype, copy=False)  # V: bfloat16
 
     return Weight(name, shape, dtype, read, file.name)
@@ -211,17 +212,19 @@ def _read_by_hdf5(dataset: "h5py.Dataset", file: Hdf5Source) -> Array:
     return np.asarray(dataset[()])
 
 
-def _dtypes(dataset: Any) -> tuple[np.dtype[Any] | None, Any]:
-    """The type of the values, None if they are no numbers, and what HDF5 says of it."""
-    if dataset.shape is None:
-        return None, "Empty"
+def _described(dataset: Any) -> tuple[tuple[int, ...], np.dtype[Any] | None, Any]:
+    """The shape of the values, their type, None if they are no numbers, and what HDF5 says of it."""
+    shape = dataset.shape
+    if shape is None:
+        return (), None, "Empty"
+    shape = tuple(map(int, shape))
     stored = dataset.dtype
     if stored.itemsize == 2 and dataset.attrs.get("dtype") == "bfloat16":  # so Keras marks it
-        return np.dtype(ml_dtypes.bfloat16), stored
-    return (stored.newbyteorder("=") if stored.kind in "fiub" else None), stored
+        return shape, np.dtype(ml_dtypes.bfloat16), stored
+    return shape, (stored.newbyteorder("=") if stored.kind in "fiub" else None), stored
 
 
-def _missing_data(dataset: Any) -> str | None:
+def _missing_data(dataset: Any, shape: tuple[int, ...], item_bytes: int) -> str | None:
     """Why the data cannot be read in good faith, or None."""
     import h5py
 
@@ -229,8 +232,7 @@ def _missing_data(dataset: Any) -> str | None:
         return "is a virtual dataset, put together from other files"
     if dataset.external:
         return f"keeps its data in another file, '{dataset.external[0][0]}'"
-    shape = tuple(map(int, dataset.shape))
-    size, stored = prod(shape) * dataset.dtype.itemsize, dataset.id.get_storage_size()
+    size, stored = prod(shape) * item_bytes, dataset.id.get_storage_size()
     if size == 0:
         return None
     if stored == 0:
@@ -247,7 +249,7 @@ def _missing_data(dataset: Any) -> str | None:
 
 
 def _texts(group: Any, name: str, file: Hdf5Source) -> list[str] | None:
-    values = _guarded(lambda: group.attrs.get(name), file, f"{group.name}@{name}")
+    values = _guarded(lambda: group.attrs.get(name), file, lambda: f"{group.name}@{name}")
     if values is None:
         return None
     return [_text(value) for value in np.atleast_1d(np.asarray(values, dtype=object)).ravel()]
@@ -263,13 +265,13 @@ def _natural(name: str) -> tuple[str, int]:
     return stem, int(name[len(stem) :] or 0) if len(name) < 64 else 0
 
 
-def _guarded(read: Any, file: Hdf5Source, name: str) -> Any:
-    """What `read` gives; what HDF5 finds wrong with the file on the way is a WeightFileError."""
+def _guarded(read: Callable[[], Any], file: Hdf5Source, name: Callable[[], str]) -> Any:
+    """What `read` gives; what HDF5 finds wrong with the file on the way is a WeightFileError, of this name."""
     try:
         return read()
     except (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, MemoryError) as error:
         first_line = (str(error).splitlines() or [type(error).__name__])[0]
-        raise WeightFileError(f"cannot be read ({first_line})", place=_place(file, name), fix=WHOLE) from error
+        raise WeightFileError(f"cannot be read ({first_line})", place=_place(file, name()), fix=WHOLE) from error
 
 
 def _place(file: Hdf5Source, name: str) -> str:
