@@ -6,7 +6,6 @@ input. What depends on a layer that has one cannot be judged, and is passed over
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -17,22 +16,20 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from converters.errors import ConversionError, joined
 from converters.keras_json import read_network
-from converters.keys import Keys
-from converters.layers import LAYERS, LayerEntry, find_layer
 from converters.layers.data_format import input_layout
-from converters.layers.layer_builder import GraphBuilder, IoLayout, LayerBuilder, SpatialSizes
-from converters.layers.masks import FORGETTING, masked_inputs, number_of_masks, passed_on, same_in_keras
-from converters.layers.operations import KERAS_PREFIX, OPERATIONS, RAW_PREFIX, TF_PREFIX
+from converters.layers.graph_builder import GraphBuilder, IoLayout, SpatialSizes
+from converters.layers.layer_builder import LayerBuilder
+from converters.layers.masks import FORGETTING, masked_inputs, passed_on, same_in_keras
 from converters.layers.opsets import MAX_OPSET, MIN_OPSET
-from converters.layers.refused import find_refusal
 from converters.layers.registry import Arity
 from converters.layers.tensor import Layout, Numbers, Tensor
 from converters.layers.time_distributed import Steps, time_distributed
 from converters.model_bytes import message_without_values
 from converters.model_file import MAX_MODEL_BYTES
-from converters.network import Layer, Network, Ref, Step, execution_order
+from converters.network import Layer, Network, Ref, Step
 from converters.network_json import network_json
 from converters.notices import Notices
+from converters.plan import Plan, Recipe, planned
 from converters.record import record
 from converters.roles import NETWORK_KEY
 
@@ -46,29 +43,6 @@ PRODUCER = "onnxgrid"
 
 SHOWN_LARGEST = 3
 """Parameters that are named where all are too large together."""
-
-
-@dataclass(frozen=True)
-class _Recipe:
-    """What converts a layer, its checked config, and as much of the JSON's as the two know."""
-
-    entry: LayerEntry
-    config: Any
-    kept: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """A network whose configs are read and whose calls are in order, with the names of what they give.
-
-    `errors` are those of layers that have no recipe.
-    """
-
-    network: Network
-    recipes: Mapping[str, _Recipe]
-    errors: tuple[ConversionError, ...]
-    steps: tuple[Step, ...]
-    names: Mapping[tuple[str, int], str]
 
 
 def convert(
@@ -122,7 +96,7 @@ def build_model(
     if not MIN_OPSET <= opset <= MAX_OPSET:
         raise ValueError(f"opset {opset} is not from {MIN_OPSET} to {MAX_OPSET}")
     notices = Notices()
-    plan = _planned(network, notices)
+    plan = planned(network, notices)
     if input_shape is not None and len(network.inputs) != 1:
         raise ConversionError(
             f"the network has {len(network.inputs)} inputs, and one input shape is given",
@@ -182,7 +156,7 @@ def outline(network: Network) -> Outline:
     Raises:
         ConversionError: if the network cannot be converted.
     """
-    plan = _planned(network, Notices())
+    plan = planned(network, Notices())
     graph = GraphBuilder(
         opset=DEFAULT_OPSET,
         ir_version=DEFAULT_IR_VERSION,
@@ -207,7 +181,7 @@ def _open_sizes(tensor: Tensor) -> tuple[int | None, ...]:
     return tuple(size if isinstance(size, int) else None for size in tensor.shape)
 
 
-def _require_every_size(plan: _Plan, empty_graph: Callable[[SpatialSizes], GraphBuilder]) -> None:
+def _require_every_size(plan: Plan, empty_graph: Callable[[SpatialSizes], GraphBuilder]) -> None:
     """Nothing, if every layer builds with spatial sizes that are open, and with others than those declared.
 
     A layer that does not stands with what it gives at the declared sizes, so that those behind it are seen too.
@@ -238,7 +212,7 @@ class _Build:
     errors: list[ConversionError]
 
 
-def _whole(plan: _Plan, graph: GraphBuilder) -> _Build:
+def _whole(plan: Plan, graph: GraphBuilder) -> _Build:
     """The calls of a plan, their nodes added to the graph.
 
     Raises:
@@ -277,7 +251,7 @@ def _require_one_file(graph: GraphBuilder, place: str) -> None:
 
 
 def _carried_out(
-    plan: _Plan, graph: GraphBuilder, stand_ins: Mapping[tuple[str, int], tuple[Tensor, ...]] | None = None
+    plan: Plan, graph: GraphBuilder, stand_ins: Mapping[tuple[str, int], tuple[Tensor, ...]] | None = None
 ) -> _Build:
     """The calls of a plan, their nodes added to the graph.
 
@@ -312,93 +286,9 @@ def _forget_masks(step: Step, build: _Build) -> None:
             build.tensors[key] = tuple(replace(x, mask=None) if same_in_keras(x.value) in given else x for x in outputs)
 
 
-def _planned(network: Network, notices: Notices) -> _Plan:
-    """The network with its configs read and its calls in order.
-
-    Raises:
-        ConversionError: if the calls have no order; it tells the errors of configs too.
-    """
-    recipes: dict[str, _Recipe] = {}
-    errors: list[ConversionError] = []
-    for layer in network.layers:
-        try:
-            recipes[layer.name] = _read_config(layer, network.keras_version, notices)
-        except ConversionError as error:
-            errors.append(error)
-    try:
-        return _Plan(network, recipes, tuple(errors), execution_order(network), _call_names(network))
-    except ConversionError as error:
-        raise joined([*errors, error], network.place) from None
-
-
-def _read_config(layer: Layer, keras_version: int | None, notices: Notices) -> _Recipe:
-    entry = OPERATIONS.get(layer.class_name) or find_layer(layer.class_name)
-    if entry is None:
-        raise _unsupported(layer)
-    for call in layer.calls:
-        given = len(call.inputs) - (number_of_masks(call) if entry.arity is not Arity.NAMED else 0)
-        if not entry.arity.accepts(given):
-            raise ConversionError(
-                f"takes {entry.arity.value}, and is given {given}",
-                place=layer.place,
-                fix='Change its "inbound_nodes".',
-                layer=layer.name,
-                class_name=layer.class_name,
-            )
-    keys = Keys(
-        layer.config, layer=layer.name, class_name=layer.class_name, notices=notices, keras_version=keras_version
-    )
-    config = entry.read_config(keys)
-    keys.report_unread()
-    return _Recipe(entry, config, keys.kept())
-
-
-def _unsupported(layer: Layer) -> ConversionError:
-    """The error that a layer of an unknown class causes; known ones are too many to be told, but for layers'."""
-    name = layer.class_name
-    kind, known, fix = "class", sorted({entry.class_name for entry in LAYERS.values()}), ""
-    if name.startswith((KERAS_PREFIX, TF_PREFIX)):
-        prefix = next(prefix for prefix in (KERAS_PREFIX, RAW_PREFIX, TF_PREFIX) if name.startswith(prefix))
-        kind, known = "operation", sorted(other for other in OPERATIONS if other.startswith(prefix))
-        fix = "Write it with operations that can be converted; docs/converting.md lists them."
-    problem, refusal = f"this {kind} cannot be converted", find_refusal(name)
-    close = get_close_matches(name, known)
-    if refusal is not None:
-        problem, fix = f"{problem}: {refusal.reason}", refusal.fix
-    elif close:
-        problem = f"{problem}; the nearest that can: {', '.join(close)}"
-    return ConversionError(
-        problem,
-        place=layer.place,
-        fix=fix or f"Use layers of these classes: {', '.join(known)}.",
-        layer=layer.name,
-        class_name=name,
-    )
-
-
-def _call_names(network: Network) -> dict[tuple[str, int], str]:
-    """What the value that a call gives is named: after the layer, with the number of the call from the second on."""
-    names: dict[tuple[str, int], str] = {}
-    taken: set[str] = set()
-    for layer in network.layers:
-        for call in range(len(layer.calls)):
-            name = f"{layer.name}/{call}" if call else layer.name
-            if name in taken:
-                raise ConversionError(
-                    f"the name '{name}' is also that of another call of a shared layer",
-                    place=layer.place,
-                    fix="Rename the layer.",
-                    layer=layer.name,
-                    class_name=layer.class_name,
-                )
-            taken.add(name)
-            names[layer.name, call] = name
-    return names
-
-
 def _build_call(
     step: Step,
-    recipe: _Recipe,
+    recipe: Recipe,
     tensors: Mapping[tuple[str, int], tuple[Tensor, ...]],
     builder: LayerBuilder,
     graph: GraphBuilder,
@@ -418,7 +308,7 @@ def _build_call(
     return outputs
 
 
-def _converted(layer: Layer, recipe: _Recipe, inputs: list[Tensor], builder: LayerBuilder) -> tuple[Tensor, ...]:
+def _converted(layer: Layer, recipe: Recipe, inputs: list[Tensor], builder: LayerBuilder) -> tuple[Tensor, ...]:
     """What the function of the layer's class gives, with the masks that its class passes on."""
     entry = recipe.entry
     if entry.arity is not Arity.NAMED:
@@ -489,7 +379,7 @@ def _model(network: Network, graph: GraphBuilder) -> ir.Model:
     )
 
 
-def _recorded(plan: _Plan, build: _Build) -> str:
+def _recorded(plan: Plan, build: _Build) -> str:
     """The network as the model keeps it: its inputs with the shapes that they have, whatever the file declares."""
     configs: dict[str, Mapping[str, Any]] = {name: recipe.kept for name, recipe in plan.recipes.items()}
     for ref in plan.network.inputs:

@@ -16,7 +16,7 @@ from converters.batchnorm_folding import fold_batch_normalization
 from converters.build import DEFAULT_OPSET
 from converters.errors import ConversionError
 from converters.keras_archive import ARCHIVE_SUFFIX
-from converters.layers.layer_builder import IoLayout
+from converters.layers.graph_builder import IoLayout
 from converters.roles import Role, initializer_roles
 from converters.to_keras import to_keras as network_of_keras
 from converters.weights import NetworkLayer, Weights, is_written_by_network, write_weights

@@ -11,7 +11,8 @@ from converters.axes import SCALAR, VECTOR
 from converters.initializers import GLOROT_UNIFORM, ONES
 from converters.keys import Keys
 from converters.layers.attention_masks import all_of, as_booleans, masked_scores, of_places
-from converters.layers.layer_builder import BATCH, LayerBuilder
+from converters.layers.graph_builder import BATCH
+from converters.layers.layer_builder import LayerBuilder
 from converters.layers.operations.arguments import Arguments
 from converters.layers.registry import Arity, converts
 from converters.layers.tensor import Layout, Tensor, shown

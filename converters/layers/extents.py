@@ -6,7 +6,8 @@ from itertools import groupby
 import numpy as np
 import onnx_ir as ir
 
-from converters.layers.layer_builder import BATCH, LayerBuilder
+from converters.layers.graph_builder import BATCH
+from converters.layers.layer_builder import LayerBuilder
 from converters.layers.tensor import Extent, Numbers, Size
 
 __all__ = ["extents_of", "part_of", "size_of", "vector"]

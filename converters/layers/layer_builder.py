@@ -1,19 +1,14 @@
-"""The ONNX graph under construction, and the view of it that a layer's converter function works with."""
+"""The view of a graph under construction that a layer's converter function works with."""
 
 import copy
 import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from enum import Enum
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnx
-import onnx.defs
-import onnx.helper
-import onnx.shape_inference
 import onnx_ir as ir
 
 from converters.axes import VECTOR, AxisOrder
@@ -22,8 +17,8 @@ from converters.initializers import Initializer, generator
 from converters.keras_wrappers import inner_classes
 from converters.keys import MAX_INTEGER
 from converters.layers.data_format import DataFormat
+from converters.layers.graph_builder import BATCH, GraphBuilder, IoLayout, SpatialSizes
 from converters.layers.opsets import find_translation
-from converters.layers.symbolic_sizes import SymbolicSize, named
 from converters.layers.tensor import Layout, Size, Tensor, shown
 from converters.model_file import MAX_MODEL_BYTES
 from converters.network import Call, Layer
@@ -39,10 +34,7 @@ from converters.roles import (
     TRAINABLE_KEY,
 )
 
-__all__ = ["BATCH", "SPATIAL_NAMES", "WIDENING", "GraphBuilder", "IoLayout", "LayerBuilder", "SpatialSizes"]
-
-BATCH = "N"
-"""The name of the batch's size, which is never known."""
+__all__ = ["SPATIAL_NAMES", "WIDENING", "LayerBuilder"]
 
 MAX_ELEMENTS = 2**40
 """Of one sample of one value: 4 TiB. What is below this cannot overflow the 64 bits in which ONNX counts."""
@@ -52,180 +44,6 @@ WIDENING = (ir.DataType.BOOL, ir.DataType.INT64, ir.DataType.FLOAT)
 
 SPATIAL_NAMES = {1: ("L",), 2: ("H", "W"), 3: ("D", "H", "W")}
 """Spatial rank -> names of spatial sizes that are not known."""
-
-
-class IoLayout(Enum):
-    """Where the channels stand in the graph's inputs and outputs."""
-
-    CHANNELS_FIRST = "channels_first"
-    """(N, C, s1...sn), as torch, TensorRT and OpenVINO expect."""
-    CHANNELS_LAST = "channels_last"
-    """(N, s1...sn, C), as Keras does: one Transpose stands behind each input and before each output."""
-
-
-class SpatialSizes(Enum):
-    """Which spatial sizes the inputs have."""
-
-    DECLARED = "declared"
-    OPEN = "open"
-    """None that is known."""
-    DOUBLED = "doubled"
-    """Twice those declared: layers that do not depend on a size build with these too."""
-
-
-class GraphBuilder:
-    """The parts of the graph so far. Values are named through it, so that no two have one name.
-
-    Args:
-        seed: of the first values of parameters; not negative.
-        input_shape: replaces the declared shape of the only input: channels first, without batch.
-        input_layout: of inputs with spatial axes.
-        io_layout: of the graph's inputs and outputs.
-        spatial_sizes: of the inputs, however they are declared.
-        keras_version: the major version of Keras that wrote the network, None if nothing says it.
-    """
-
-    def __init__(
-        self,
-        *,
-        opset: int,
-        ir_version: int,
-        seed: int,
-        names: Sequence[str],
-        input_shape: tuple[int, ...] | None,
-        input_layout: Layout,
-        io_layout: IoLayout = IoLayout.CHANNELS_FIRST,
-        spatial_sizes: SpatialSizes = SpatialSizes.DECLARED,
-        keras_version: int | None = None,
-    ) -> None:
-        self.opset, self.ir_version, self.seed = opset, ir_version, seed
-        self.input_shape, self.input_layout = input_shape, input_layout
-        self.io_layout, self.spatial_sizes = io_layout, spatial_sizes
-        self.keras_version = keras_version
-        self.nodes: list[ir.Node] = []
-        self.inputs: dict[str, ir.Value] = {}
-        """By the name of their layer."""
-        self.outputs: list[ir.Value] = []
-        self.initializers: dict[str, ir.Value] = {}
-        self.owners: dict[str, str] = {}
-        """Parameter name -> name of the layer that declared it."""
-        self.fixed: set[str] = set()
-        """Names of float initializers that are never trained."""
-        self.keras_axes: dict[str, tuple[tuple[int, ...], AxisOrder]] = {}
-        """Name of a parameter that may lie otherwise in Keras -> its shape there, and the way from there."""
-        self.transposes: dict[tuple[ir.Value, tuple[int, ...]], ir.Value] = {}
-        """Value and order of its axes -> the Transpose of it."""
-        self.batch_sizes: set[int] = set()
-        """Of the batch, where inputs declare it."""
-        self.merged: dict[str, int] = {}
-        """Name of a first size that is the batch's and other axes' together -> entries for each sample."""
-        self._names = set(names)
-        self._sizes: dict[str, SymbolicSize] = {}
-        """Those that are not known, by the names that they were given."""
-
-    def unique(self, name: str) -> str:
-        """The name, or with a number behind it if it is taken; taken from now on."""
-        candidate, number = name, 1
-        while candidate in self._names:
-            candidate, number = f"{name}_{number}", number + 1
-        self._names.add(candidate)
-        return candidate
-
-    def rename(self, value: ir.Value, name: str) -> None:
-        """Change the name of an output of a node, of its first one with the node's, to one that was kept for it.
-
-        The old name is free again.
-        """
-        node = value.producer()
-        assert node is not None, "a layer that emits nodes returns the output of one"
-        self._names.discard(str(value.name))
-        value.name = name
-        if value is node.outputs[0]:
-            node.name = name
-
-    def is_taken(self, name: str) -> bool:
-        return name in self._names
-
-    def initialize(self, name: str, tensor: ir.TensorProtocol) -> ir.Value:
-        """Add an initializer of a name that is free, or already made sure of by `unique`."""
-        self._names.add(name)
-        value = ir.Value(
-            name=name, shape=ir.Shape(tensor.shape.numpy()), type=ir.TensorType(tensor.dtype), const_value=tensor
-        )
-        self.initializers[name] = value
-        return value
-
-    def infer(self, node: ir.Node) -> None:
-        """Give the outputs of a node their types and shapes."""
-        schema = onnx.defs.get_schema(node.op_type, self.opset, "")
-        inputs = [value for value in node.inputs if value is not None]
-        types = {str(value.name): _type_proto(value) for value in inputs}
-        data = {
-            str(value.name): ir.serde.serialize_tensor(value.const_value)
-            for value in inputs
-            if isinstance(value.const_value, ir.Tensor)  # constants, not parameters: those would be drawn
-        }
-        inferred = onnx.shape_inference.infer_node_outputs(
-            schema,
-            ir.serde.serialize_node(node),
-            types,
-            data,
-            opset_imports=[onnx.helper.make_opsetid("", self.opset)],
-            ir_version=self.ir_version,
-        )
-        for output in node.outputs:
-            proto = inferred[str(output.name)]
-            output.type = ir.serde.deserialize_type_proto_for_type(proto)
-            shape = _with_batch(ir.serde.deserialize_type_proto_for_shape(proto), inputs)
-            output.shape = None if shape is None else named(output, shape, self._sizes)
-
-    def declare(self, value: ir.Value, sizes: Sequence[Size]) -> None:
-        """Change the shape of an output of a node; what has no size and no name gets a name."""
-        value.shape = named(value, ir.Shape(sizes), self._sizes)
-
-
-def _with_batch(shape: ir.Shape | None, inputs: Sequence[ir.Value]) -> ir.Shape | None:
-    """The shape with its batch named where inference lost the name (Resize does); no layer here changes the batch.
-
-    Within TimeDistributed the batch is that of all steps, and named after them: `N*7`.
-    """
-    first = inputs[0].shape
-    if not first or not shape or isinstance(first[0], int) or isinstance(shape[0], int) or shape[0].value is not None:
-        return shape
-    batch = str(first[0].value)
-    return ir.Shape([batch, *shape[1:]]) if batch.partition("*")[0] == BATCH else shape
-
-
-def _stated(keras_shape: tuple[int, ...], axes: AxisOrder) -> list[tuple[int, ...]]:
-    """What `KERAS_AXES_KEY` says of a parameter."""
-    plain = not axes.groups and not axes.gates
-    return [keras_shape, axes.permutation, *(() if plain else (axes.groups, axes.gates))]
-
-
-def _typed(name: str, value: Any) -> Any:
-    """An attribute; onnx_ir itself finds out the type of a list only after many questions that take their time."""
-    if isinstance(value, list | tuple) and all(isinstance(item, int) for item in value):
-        return ir.AttrInt64s(name, value)
-    return value
-
-
-def _before_widening(value: ir.Value) -> ir.Value | None:
-    """What a Cast without loss made the value from; None if nothing did."""
-    node = value.producer()
-    if node is None or node.op_type != "Cast":
-        return None
-    (source,) = node.inputs
-    assert source is not None
-    assert source.dtype is not None
-    assert value.dtype is not None
-    return source if WIDENING.index(source.dtype) < WIDENING.index(value.dtype) else None
-
-
-def _type_proto(value: ir.Value) -> onnx.TypeProto:
-    assert value.dtype is not None
-    assert value.shape is not None
-    sizes = [size if isinstance(size, int) else size.value for size in value.shape]
-    return onnx.helper.make_tensor_type_proto(value.dtype.value, sizes)
 
 
 class LayerBuilder:
@@ -577,3 +395,28 @@ class LayerBuilder:
             f"the size of {which} of its input {shown(x.shape)} is unknown, and its parameters depend on it",
             "Write all sizes that matter in the shape of the input layer.",
         )
+
+
+def _stated(keras_shape: tuple[int, ...], axes: AxisOrder) -> list[tuple[int, ...]]:
+    """What `KERAS_AXES_KEY` says of a parameter."""
+    plain = not axes.groups and not axes.gates
+    return [keras_shape, axes.permutation, *(() if plain else (axes.groups, axes.gates))]
+
+
+def _typed(name: str, value: Any) -> Any:
+    """An attribute; onnx_ir itself finds out the type of a list only after many questions that take their time."""
+    if isinstance(value, list | tuple) and all(isinstance(item, int) for item in value):
+        return ir.AttrInt64s(name, value)
+    return value
+
+
+def _before_widening(value: ir.Value) -> ir.Value | None:
+    """What a Cast without loss made the value from; None if nothing did."""
+    node = value.producer()
+    if node is None or node.op_type != "Cast":
+        return None
+    (source,) = node.inputs
+    assert source is not None
+    assert source.dtype is not None
+    assert value.dtype is not None
+    return source if WIDENING.index(source.dtype) < WIDENING.index(value.dtype) else None

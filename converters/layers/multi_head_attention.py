@@ -17,7 +17,8 @@ from converters.keys import Keys
 from converters.layers.attention import read_dropout, with_dropout
 from converters.layers.attention_masks import all_of, as_booleans, masked_scores, of_places
 from converters.layers.core import linear
-from converters.layers.layer_builder import BATCH, LayerBuilder
+from converters.layers.graph_builder import BATCH
+from converters.layers.layer_builder import LayerBuilder
 from converters.layers.operations.arguments import Arguments
 from converters.layers.registry import Arity, converts
 from converters.layers.tensor import Layout, Tensor, shown

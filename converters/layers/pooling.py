@@ -9,7 +9,8 @@ import onnx_ir as ir
 
 from converters.keys import Keys
 from converters.layers.data_format import DataFormat, read_data_format
-from converters.layers.layer_builder import BATCH, LayerBuilder
+from converters.layers.graph_builder import BATCH
+from converters.layers.layer_builder import LayerBuilder
 from converters.layers.registry import converts
 from converters.layers.tensor import Layout, Tensor, shown
 from converters.layers.window import Padding, Window

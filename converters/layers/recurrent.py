@@ -13,7 +13,8 @@ import onnx_ir as ir
 
 from converters.json_text import JsonArray, JsonObject
 from converters.keys import Keys
-from converters.layers.layer_builder import BATCH, LayerBuilder
+from converters.layers.graph_builder import BATCH
+from converters.layers.layer_builder import LayerBuilder
 from converters.layers.operations.arguments import Arguments
 from converters.layers.recurrent_cells import GRU, KINDS, LSTM, SIMPLE_RNN, CellConfig, CellKind, run_cell
 from converters.layers.registry import Arity, converts

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import onnx_ir as ir
 
-from converters.layers.layer_builder import BATCH, LayerBuilder
+from converters.layers.graph_builder import BATCH
+from converters.layers.layer_builder import LayerBuilder
 from converters.layers.tensor import Layout, Size, Tensor, shown
 
 __all__ = ["Steps", "time_distributed"]

@@ -126,7 +126,7 @@ def command(
         return
     output = _model_path(network, output)
     # Imported here because they load onnx, which `onnxgrid --help` must not wait for.
-    from converters.layers.layer_builder import IoLayout
+    from converters.layers.graph_builder import IoLayout
     from onnxgrid.conversion import convert
 
     source = Path("/dev/stdin") if network == STANDARD_STREAM else network

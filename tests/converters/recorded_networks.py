@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 import converters
-from converters.layers.layer_builder import IoLayout
+from converters.layers.graph_builder import IoLayout
 from tests.converters.keras_oracle import run_onnx
 
 RELATIVE_TOLERANCE = 1e-5

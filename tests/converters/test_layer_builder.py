@@ -8,7 +8,8 @@ import pytest
 
 from converters.errors import ConversionError
 from converters.json_text import parse_json
-from converters.layers.layer_builder import GraphBuilder, LayerBuilder
+from converters.layers.graph_builder import GraphBuilder
+from converters.layers.layer_builder import LayerBuilder
 from converters.layers.registry import LAYERS
 from converters.layers.tensor import Layout, Tensor
 from converters.network import Call, Layer

@@ -16,7 +16,7 @@ from keras import layers as kl
 import converters
 from converters.batchnorm_folding import fold_batch_normalization
 from converters.errors import ConversionError
-from converters.layers.layer_builder import IoLayout
+from converters.layers.graph_builder import IoLayout
 from converters.layers.opsets import MAX_OPSET, MIN_OPSET
 from tests.converters.keras_oracle import put_weights, randomize, run_onnx
 from tests.converters.published_networks import xception_unet, yolo_v3

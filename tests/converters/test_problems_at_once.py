@@ -10,7 +10,7 @@ from converters.errors import ConversionError
 from converters.json_text import parse_json
 from converters.keras_json import network_from_json
 from tests.converters.test_keras_json import CALL_FORMS
-from tests.converters.test_layer_errors import KNOWN
+from tests.converters.test_layer_errors import USE_OTHERS
 
 IMAGE = {"class_name": "InputLayer", "config": {"name": "x", "batch_shape": [None, 8, 11, 3]}, "inbound_nodes": []}
 
@@ -67,7 +67,7 @@ def test_problems_of_configs_and_of_inputs_are_told_together_without_what_follow
         "nothing is left of its input (N, 8, 11, 3): it cuts off [[4, 4], [1, 1]]\n"
         '    Use a larger input, or cut less in "cropping".\n'
         f"  {at(BRANCHES, OWN)}: layer 'own' (Unheard): this class cannot be converted\n"
-        f"    Use layers of these classes: {KNOWN}.\n"
+        f"    {USE_OTHERS}\n"
         f"  {at(BRANCHES, ['x', 0, 1])}: asks for output 1 of layer 'x', which has one output (number 0)\n"
         "    Write 0.\n"
         "  Mend them all; nothing was converted."

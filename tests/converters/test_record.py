@@ -17,7 +17,7 @@ import converters
 from converters.batchnorm_folding import fold_batch_normalization
 from converters.errors import ConversionError
 from converters.keras_json import read_network
-from converters.layers.layer_builder import IoLayout
+from converters.layers.graph_builder import IoLayout
 from converters.layers.opsets import MAX_OPSET, MIN_OPSET
 from converters.network import Network
 from converters.network_json import network_json

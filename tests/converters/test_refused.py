@@ -51,12 +51,12 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         operation("Arctg"),
         "this operation cannot be converted; the nearest that can: "
         "keras.ops.Arctan, keras.ops.Arctanh, keras.ops.Arctan2\n"
-        "  Write it with operations that can be converted; docs/converting.md lists them.",
+        "  Use layers and operations that can be converted; docs/layers.md lists them.",
     ),
     "a function that is nothing like any": (
         function("xxxxxxxxxxxxxxxxxxxxxxx"),
         "this operation cannot be converted\n"
-        "  Write it with operations that can be converted; docs/converting.md lists them.",
+        "  Use layers and operations that can be converted; docs/layers.md lists them.",
     ),
 }
 

@@ -12,7 +12,7 @@ import pytest
 from keras import layers as kl
 
 import converters
-from converters.layers.layer_builder import IoLayout
+from converters.layers.graph_builder import IoLayout
 from converters.layers.opsets import MAX_OPSET, MIN_OPSET
 from converters.roles import Role, initializer_roles
 from tests.converters.keras_oracle import put_weights, randomize, run_onnx, with_hidden_steps

@@ -12,7 +12,7 @@ from keras import layers as kl
 
 import converters
 from converters.batchnorm_folding import fold_batch_normalization
-from converters.layers.layer_builder import IoLayout
+from converters.layers.graph_builder import IoLayout
 from onnxgrid.check import check_model
 from onnxgrid.errors import WorkFailed
 

@@ -12,7 +12,8 @@ from converters.errors import ConversionError
 from converters.json_arrays import Array, read_array
 from converters.keys import MAX_INTEGER, Keys
 from converters.layers.extents import extents_of
-from converters.layers.layer_builder import BATCH, LayerBuilder
+from converters.layers.graph_builder import BATCH
+from converters.layers.layer_builder import LayerBuilder
 from converters.layers.tensor import Extent, Numbers, Tensor, shown
 from converters.network import Call, Operand
 from converters.node_def import TypeName, read_node_def

@@ -7,7 +7,8 @@ import numpy as np
 import onnx_ir as ir
 
 from converters.layers.extents import vector
-from converters.layers.layer_builder import BATCH, LayerBuilder
+from converters.layers.graph_builder import BATCH
+from converters.layers.layer_builder import LayerBuilder
 from converters.layers.operations.arguments import Arguments
 from converters.layers.operations.elementwise import read_dtype
 from converters.layers.operations.numbers import joined as numbers_joined

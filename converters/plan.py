@@ -1,0 +1,126 @@
+"""A `Network` with the configs of its layers read and its calls in order: what can be told before tensors meet."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from converters.errors import ConversionError, joined
+from converters.keras_wrappers import TIME_DISTRIBUTED
+from converters.keys import Keys
+from converters.layers import LAYERS, LayerEntry, find_layer
+from converters.layers.masks import number_of_masks
+from converters.layers.operations import KERAS_PREFIX, OPERATIONS, RAW_PREFIX, TF_PREFIX
+from converters.layers.refused import find_refusal
+from converters.layers.registry import Arity
+from converters.network import Layer, Network, Step, execution_order
+from converters.notices import Notices
+
+__all__ = ["Plan", "Recipe", "planned"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What converts a layer, its checked config, and as much of the JSON's as the two know."""
+
+    entry: LayerEntry
+    config: Any
+    kept: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A network whose configs are read and whose calls are in order, with the names of what they give.
+
+    `errors` are those of layers that have no recipe.
+    """
+
+    network: Network
+    recipes: Mapping[str, Recipe]
+    errors: tuple[ConversionError, ...]
+    steps: tuple[Step, ...]
+    names: Mapping[tuple[str, int], str]
+
+
+def planned(network: Network, notices: Notices) -> Plan:
+    """The network with its configs read and its calls in order.
+
+    Raises:
+        ConversionError: if the calls have no order; it tells the errors of configs too.
+    """
+    recipes: dict[str, Recipe] = {}
+    errors: list[ConversionError] = []
+    for layer in network.layers:
+        try:
+            recipes[layer.name] = _read_config(layer, network.keras_version, notices)
+        except ConversionError as error:
+            errors.append(error)
+    try:
+        return Plan(network, recipes, tuple(errors), execution_order(network), _call_names(network))
+    except ConversionError as error:
+        raise joined([*errors, error], network.place) from None
+
+
+def _read_config(layer: Layer, keras_version: int | None, notices: Notices) -> Recipe:
+    entry = OPERATIONS.get(layer.class_name) or find_layer(layer.class_name)
+    if entry is None:
+        raise _unsupported(layer)
+    for call in layer.calls:
+        given = len(call.inputs) - (number_of_masks(call) if entry.arity is not Arity.NAMED else 0)
+        if not entry.arity.accepts(given):
+            raise ConversionError(
+                f"takes {entry.arity.value}, and is given {given}",
+                place=layer.place,
+                fix='Change its "inbound_nodes".',
+                layer=layer.name,
+                class_name=layer.class_name,
+            )
+    keys = Keys(
+        layer.config, layer=layer.name, class_name=layer.class_name, notices=notices, keras_version=keras_version
+    )
+    config = entry.read_config(keys)
+    keys.report_unread()
+    return Recipe(entry, config, keys.kept())
+
+
+def _unsupported(layer: Layer) -> ConversionError:
+    """The error that a layer of an unknown class causes; known ones are too many to be told."""
+    name = layer.class_name
+    kind, known = "class", sorted({TIME_DISTRIBUTED, *LAYERS})
+    if name.startswith((KERAS_PREFIX, TF_PREFIX)):
+        prefix = next(prefix for prefix in (KERAS_PREFIX, RAW_PREFIX, TF_PREFIX) if name.startswith(prefix))
+        kind, known = "operation", sorted(other for other in OPERATIONS if other.startswith(prefix))
+    fix = "Use layers and operations that can be converted; docs/layers.md lists them."
+    problem, refusal = f"this {kind} cannot be converted", find_refusal(name)
+    close = get_close_matches(name, known)
+    if refusal is not None:
+        problem, fix = f"{problem}: {refusal.reason}", refusal.fix
+    elif close:
+        problem = f"{problem}; the nearest that can: {', '.join(close)}"
+    return ConversionError(
+        problem,
+        place=layer.place,
+        fix=fix,
+        layer=layer.name,
+        class_name=name,
+    )
+
+
+def _call_names(network: Network) -> dict[tuple[str, int], str]:
+    """What the value that a call gives is named: after the layer, with the number of the call from the second on."""
+    names: dict[tuple[str, int], str] = {}
+    taken: set[str] = set()
+    for layer in network.layers:
+        for call in range(len(layer.calls)):
+            name = f"{layer.name}/{call}" if call else layer.name
+            if name in taken:
+                raise ConversionError(
+                    f"the name '{name}' is also that of another call of a shared layer",
+                    place=layer.place,
+                    fix="Rename the layer.",
+                    layer=layer.name,
+                    class_name=layer.class_name,
+                )
+            taken.add(name)
+            names[layer.name, call] = name
+    return names
