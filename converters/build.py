@@ -97,12 +97,7 @@ def build_model(
         raise ValueError(f"opset {opset} is not from {MIN_OPSET} to {MAX_OPSET}")
     notices = Notices()
     plan = planned(network, notices)
-    if input_shape is not None and len(network.inputs) != 1:
-        raise ConversionError(
-            f"the network has {len(network.inputs)} inputs, and one input shape is given",
-            place=network.place,
-            fix="Write the shapes in the network's file.",
-        )
+    _require_fit(network, input_shape, io_layout)
     least_ir_version = onnx.helper.find_min_ir_version_for([onnx.helper.make_opsetid("", opset)])
 
     def empty_graph(sizes: SpatialSizes) -> GraphBuilder:
@@ -175,6 +170,26 @@ def outline(network: Network) -> Outline:
             if (tensor := graph.initializers[name].const_value)
         },
     )
+
+
+def _require_fit(network: Network, input_shape: tuple[int, ...] | None, io_layout: IoLayout) -> None:
+    """Nothing, if the network has one input where a shape is given for it, and channels last where they are asked for.
+
+    Raises:
+        ConversionError: if not.
+    """
+    if input_shape is not None and len(network.inputs) != 1:
+        raise ConversionError(
+            f"the network has {len(network.inputs)} inputs, and one input shape is given",
+            place=network.place,
+            fix="Write the shapes in the network's file.",
+        )
+    if io_layout is IoLayout.CHANNELS_LAST and input_layout(network) is Layout.KERAS:
+        raise ConversionError(
+            'the network has its channels first in Keras too ("data_format"), and channels last are asked for',
+            place=network.place,
+            fix="Convert it channels first: inputs and outputs are those of Keras then.",
+        )
 
 
 def _open_sizes(tensor: Tensor) -> tuple[int | None, ...]:

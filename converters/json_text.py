@@ -168,6 +168,13 @@ MAX_DIGITS = 1000
 """Far beyond any number that means something; Python itself refuses 4300, in words of its own."""
 
 
+BINARY_FILES = {
+    b"PK\x03\x04": ("a zip archive", "Give an archive of Keras as a file whose name ends in .keras."),
+    b"\x89HDF\r\n\x1a\n": ("an HDF5 file", "Give the network as JSON, and this file as its weights."),
+}
+"""How files begin that may be taken for a network: what they are, and what to do."""
+
+
 def _parse_integer(digits: str) -> int:
     if len(digits) > MAX_DIGITS:
         raise _TooLong(len(digits))
@@ -244,8 +251,15 @@ def read_json(path: Path) -> Any:
             f"cannot be read: {error.strerror}", place=str(path), fix="Give the path of a readable JSON file."
         ) from None
     except UnicodeDecodeError as error:
-        raise JsonError(
-            f"is not UTF-8 text (byte {error.start} is {error.object[error.start]:#04x})",
-            place=str(path),
-            fix="Give a JSON file; save it as UTF-8 if it is one.",
-        ) from None
+        raise _not_text(error, path) from None
+
+
+def _not_text(error: UnicodeDecodeError, path: Path) -> JsonError:
+    for signature, (kind, fix) in BINARY_FILES.items():
+        if error.object.startswith(signature):
+            return JsonError(f"is {kind}, and no JSON", place=str(path), fix=fix)
+    return JsonError(
+        f"is not UTF-8 text (byte {error.start} is {error.object[error.start]:#04x})",
+        place=str(path),
+        fix="Give a JSON file; save it as UTF-8 if it is one. The name of a model ends in .onnx.",
+    )

@@ -125,9 +125,15 @@ def _with_operands(value: Any, inputs: list[Ref]) -> Any:
 
 def _history(tensor: JsonObject) -> Ref:
     config = tensor.get("config")
-    history = config.get("keras_history") if isinstance(config, JsonObject) else None
-    if not _is_ref(history):
+    if not isinstance(config, JsonObject) or "keras_history" not in config:
         raise ConversionError('a tensor without "keras_history"', place=tensor.place(), fix=CALL_FORMS)
+    history = config["keras_history"]
+    if not _is_ref(history):
+        raise ConversionError(
+            'a tensor whose "keras_history" is no list of a layer, a call and an output',
+            place=config.place("keras_history"),
+            fix=CALL_FORMS,
+        )
     return _ref(history, tensor.place(), listed=False)
 
 

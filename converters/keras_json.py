@@ -1,5 +1,6 @@
 """Keras' JSON, in any of its containers, to a `Network`: Keras 2 and 3, Functional and Sequential, wrapped or bare."""
 
+import logging
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -19,6 +20,8 @@ from converters.roles import IN_DISTRIBUTED_MODEL_KEY
 
 __all__ = ["CONTAINERS", "network_from_json", "read_network"]
 
+logger = logging.getLogger(__name__)
+
 UNNAMED = "Unknown"
 
 CONTAINERS = frozenset({"Functional", "Model", "Sequential"})
@@ -32,6 +35,9 @@ A_NETWORK = 'Give a Keras model as JSON (model.to_json()), a list of layers, or 
 
 FUNCTION_CLASSES = frozenset({"SlicingOpLambda", "TFOpLambda"})
 """Keras 2's layers that call a TensorFlow function."""
+
+CUSTOM_PACKAGE = "Custom>"
+"""What `register_keras_serializable` puts before the name of a class, unless it is told another package."""
 
 NODE_CLASS = "TensorFlowOpLayer"
 """Keras 2's layer that is an operation of a TensorFlow graph."""
@@ -205,8 +211,14 @@ def _read_layers(container: _Container) -> list[Layer]:
 def _described(value: JsonObject, container: _Container, counts: Counter[str]) -> _Described:
     """What a layer says of itself. `counts`, how often each class came before, is brought up to date."""
     kind = value.get("class_name")
-    if not isinstance(kind, str):
+    if kind is None:
         raise ConversionError('a layer without "class_name"', place=value.place(), fix='Add "class_name".')
+    if not isinstance(kind, str):
+        raise ConversionError(
+            f'a layer whose "class_name" is {kind!r}',
+            place=value.place("class_name"),
+            fix='Write it in quotes: "Dense".',
+        )
     config = value.get("config")
     if kind == "Sequential" and isinstance(config, JsonArray):
         config = value
@@ -215,6 +227,7 @@ def _described(value: JsonObject, container: _Container, counts: Counter[str]) -
     counts[kind] += 1
     name = _name(value) or _name(config) or f"{kind.lower()}_{counts[kind]}"
     trainable = _trainable(config, name, kind) and container.trainable
+    _warn_if_custom(value, name)
     wrapped, wrapped_config, wrappers = value, config, 0
     if kind == TIME_DISTRIBUTED:
         wrapped, wrappers = _without_time_distributed(value, name)
@@ -222,6 +235,20 @@ def _described(value: JsonObject, container: _Container, counts: Counter[str]) -
         trainable = _trainable(wrapped_config, name, str(wrapped["class_name"])) and trainable
     inner = _inner(wrapped, trainable) if wrapped["class_name"] in CONTAINERS else None
     return _Described(value, name, kind, config, trainable, inner, wrapped, wrapped_config, wrappers)
+
+
+def _warn_if_custom(value: JsonObject, name: str) -> None:
+    """Log it if a class of the user's own has the name of one of Keras, for which it is taken."""
+    registered = value.get("registered_name")
+    if isinstance(registered, str) and registered.startswith(CUSTOM_PACKAGE):
+        class_name = registered.removeprefix(CUSTOM_PACKAGE)
+        logger.warning(
+            "%s: layer '%s' is of a class of your own, '%s', and is taken for a %s",
+            value.place(),
+            name,
+            registered,
+            class_name,
+        )
 
 
 def _operation_module(value: JsonObject) -> str:

@@ -19,6 +19,10 @@ import onnx_ir as ir
 from converters.errors import ConversionError
 from converters.keras_archive import ARCHIVE_SUFFIX, archived_config
 from converters.keras_wrappers import TIME_DISTRIBUTED
+from converters.layers.data_format import input_layout
+from converters.layers.graph_builder import IoLayout
+from converters.layers.tensor import Layout
+from converters.record import read_record
 from converters.to_keras import to_keras
 from converters.weights.keras_names import NetworkLayer, network_layers
 from converters.weights.keras_variables import NOT_WEIGHTS, KerasVariable, keras_variables
@@ -92,34 +96,62 @@ class CheckReport:
 
 
 @dataclass(frozen=True)
+class _Axes:
+    """How the axes of the model's inputs lie to those of Keras' inputs.
+
+    Args:
+        moved: whether the channels of inputs of three axes or more stand first in the model, and last in Keras.
+    """
+
+    moved: bool
+
+    @classmethod
+    def between(cls, model: ir.Model, io_layout: IoLayout) -> "_Axes":
+        """Those of a model that was converted, normalizations not folded."""
+        last_in_keras = input_layout(read_record(model, str(model.graph.name))) is Layout.CHANNELS_FIRST
+        return cls(last_in_keras and io_layout is IoLayout.CHANNELS_FIRST)
+
+    def to_keras(self, x: Array) -> Array:
+        """An input of the model, as Keras takes it."""
+        return np.moveaxis(x, 1, -1) if self.moved and x.ndim > 2 else x
+
+    def from_keras(self, shape: Sequence[int | None]) -> tuple[int | None, ...]:
+        """The sizes of an input of Keras, in the order of the model."""
+        return (None, shape[-1], *shape[1:-1]) if self.moved and len(shape) > 2 else tuple(shape)
+
+
+@dataclass(frozen=True)
 class _Reference:
     """A model of Keras that is to give the same, and the layers of ours by their names in it."""
 
     model: Any
     layers: Mapping[str, NetworkLayer]
+    axes: _Axes
     given_back: bool
 
 
 def check_model(
-    model: ir.Model, network: Path | None, *, channels_last: bool, seed: int = 0, unfolded: ir.Model | None = None
+    model: ir.Model, network: Path | None, *, io_layout: IoLayout, seed: int = 0, unfolded: ir.Model | None = None
 ) -> CheckReport:
     """What a model gives on random input, compared with Keras' own network under the same weights.
 
     Args:
         network: the file that the model was converted from; None if it cannot be read again.
-        channels_last: whether the model's inputs and outputs are.
+        io_layout: of the model's inputs and outputs.
         unfolded: the model before normalizations were folded in it, with the weights that Keras has.
 
     Raises:
         WorkFailed: if the model gives numbers that are not finite, or others than Keras.
     """
     source = model if unfolded is None else unfolded
-    reference = _reference(source, network, channels_last)
-    declared = None if isinstance(reference, str) else [tuple(x.shape) for x in reference.model.inputs]
+    reference = _reference(source, network, io_layout)
+    declared: list[tuple[int | None, ...]] = [()] * len(model.graph.inputs)
+    if not isinstance(reference, str):
+        declared = [reference.axes.from_keras(x.shape) for x in reference.model.inputs]
     random = np.random.default_rng(seed)
     feeds = {
-        str(value.name): _numbers(value, _sizes(value, keras_shape, channels_last), random)
-        for value, keras_shape in zip(model.graph.inputs, declared or [()] * len(model.graph.inputs), strict=True)
+        str(value.name): _numbers(value, _sizes(value, likely), random)
+        for value, likely in zip(model.graph.inputs, declared, strict=True)
     }
     run = _run(model, feeds)
     if run is None:
@@ -134,7 +166,7 @@ def check_model(
     if isinstance(reference, str):
         return CheckReport(runtime, None, reference)
     reason = _put_weights(source, reference) or _known_difference(source)
-    inputs = [x if channels_last or x.ndim < 3 else np.moveaxis(x, 1, -1) for x in feeds.values()]
+    inputs = [reference.axes.to_keras(x) for x in feeds.values()]
     if reason or any(
         x.shape[1:] != _filled(want.shape[1:]) for x, want in zip(inputs, reference.model.inputs, strict=True)
     ):
@@ -182,12 +214,11 @@ def _counts_of_words(value: ir.Value) -> Iterator[int]:
                 yield int(table.shape.numpy()[0])
 
 
-def _sizes(value: ir.Value, keras_shape: tuple[int | None, ...], channels_last: bool) -> tuple[int, ...]:
-    """The sizes of an input; those that it leaves open are Keras' where Keras has them."""
+def _sizes(value: ir.Value, likely: tuple[int | None, ...]) -> tuple[int, ...]:
+    """The sizes of an input; those that it leaves open are the likely ones, if there are as many."""
     assert value.shape is not None
-    moved = keras_shape if channels_last or len(keras_shape) < 3 else (None, keras_shape[-1], *keras_shape[1:-1])
-    likely = _filled(moved[1:]) if len(moved) == value.shape.rank() else (OPEN_SIZE,) * (value.shape.rank() - 1)
-    sizes = (size if isinstance(size, int) else other for size, other in zip(value.shape[1:], likely, strict=True))
+    others = _filled(likely[1:]) if len(likely) == value.shape.rank() else (OPEN_SIZE,) * (value.shape.rank() - 1)
+    sizes = (size if isinstance(size, int) else other for size, other in zip(value.shape[1:], others, strict=True))
     return (BATCH, *sizes)
 
 
@@ -218,18 +249,22 @@ def _the_reference_gets_wrong(node: ir.Node) -> bool:
     return node.op_type in ("GRU", "LSTM", "RNN") and ("activations" in node.attributes or lengths is not None)
 
 
-def _reference(model: ir.Model, network: Path | None, channels_last: bool) -> _Reference | str:
+def _reference(model: ir.Model, network: Path | None, io_layout: IoLayout) -> _Reference | str:
     """What to compare with, or why there is nothing: first the network's file, if it has the model's input shapes."""
     if find_spec("keras") is None:
         return "Keras is not installed"
     if find_spec("torch") is not None:
         os.environ.setdefault("KERAS_BACKEND", "torch")
+    try:
+        axes = _Axes.between(model, io_layout)
+    except ConversionError as error:
+        return error.problem
     loaded: Any = "the network came from the standard input"
     if network is not None:
         archived = network.suffix.lower() == ARCHIVE_SUFFIX
         loaded = _load(archived_config(network) if archived else network.read_text(encoding="utf-8-sig"))
-    if not isinstance(loaded, str) and _fits(model, loaded, channels_last):
-        return _Reference(loaded, {layer.name: layer for layer in network_layers(model)}, given_back=False)
+    if not isinstance(loaded, str) and _fits(model, loaded, axes):
+        return _Reference(loaded, {layer.name: layer for layer in network_layers(model)}, axes, given_back=False)
     try:
         given_back = to_keras(model, str(network))
     except ConversionError as error:
@@ -237,10 +272,10 @@ def _reference(model: ir.Model, network: Path | None, channels_last: bool) -> _R
     again = _load(given_back.json)
     if isinstance(again, str):
         return again
-    return _Reference(again, {layer.keras_name: layer for layer in given_back.layers}, given_back=True)
+    return _Reference(again, {layer.keras_name: layer for layer in given_back.layers}, axes, given_back=True)
 
 
-def _fits(model: ir.Model, keras_model: Any, channels_last: bool) -> bool:
+def _fits(model: ir.Model, keras_model: Any, axes: _Axes) -> bool:
     """Whether they have the same inputs, with the same sizes where both know them."""
     if len(model.graph.inputs) != len(keras_model.inputs):
         return False  # the graph lacks those that no output depends on
@@ -248,7 +283,7 @@ def _fits(model: ir.Model, keras_model: Any, channels_last: bool) -> bool:
         return False  # Keras has them in the order of their keys, the graph in that of the file
     for value, x in zip(model.graph.inputs, keras_model.inputs, strict=True):
         assert value.shape is not None
-        moved = x.shape if channels_last or len(x.shape) < 3 else (None, x.shape[-1], *x.shape[1:-1])
+        moved = axes.from_keras(x.shape)
         known = [(m, n) for m, n in zip(value.shape, moved, strict=True) if isinstance(m, int) and n is not None]
         if any(m != n for m, n in known):
             return False

@@ -172,8 +172,7 @@ def convert(
         from onnxgrid.check import check_model  # loads what runs models
 
         again = source if source.is_file() else None  # what came through a pipe is gone
-        last = io_layout is IoLayout.CHANNELS_LAST
-        checked = check_model(model, again, channels_last=last, seed=seed, unfolded=unfolded)
+        checked = check_model(model, again, io_layout=io_layout, seed=seed, unfolded=unfolded)
     layers = network_of_keras(unfolded, str(network)).layers if by_network else ()
     saved = _save_weights(weights_out, initializer_weights(unfolded, str(network)), layers)
     if output is not None:

@@ -85,7 +85,7 @@ def _read(
     if holds_keras2_layout(root, file):
         return name_variables(read_keras2_layout(root, tuple(stated.values()), network, file), network)
     variables = read_keras3_layout(root, stated, network, file)
-    if not variables:
+    if not variables and (not network or any(layer.variables for layer in network)):
         raise WeightFileError(
             "holds no weights in a layout of Keras",
             place=file.name,

@@ -23,7 +23,7 @@ STANDARD_STREAM = Path("-")
 
 MODEL_SUFFIX = ".onnx"
 JSON_SUFFIX = ".json"
-NETWORK_SUFFIXES = (JSON_SUFFIX, ".keras")
+ARCHIVE_SUFFIX = ".keras"
 
 FOR_BOTH_WAYS = frozenset({"as_json", "network", "output", "weights_out"})
 """Parameters that go with a model too; the others say how a network becomes one."""
@@ -124,6 +124,8 @@ def command(
             click.echo(given_back.json, nl=False)
         _tell(given_back, output, as_json)
         return
+    if options["strict"] and options["weights"] is None and network.suffix.lower() != ARCHIVE_SUFFIX:
+        raise click.UsageError("--strict says that the weights must be those of the network: give them with --weights.")
     output = _model_path(network, output)
     # Imported here because they load onnx, which `onnxgrid --help` must not wait for.
     from converters.layers.graph_builder import IoLayout
@@ -172,8 +174,8 @@ def _model_path(network: Path, output: Path | None) -> Path:
             )
     elif output.exists() and network != STANDARD_STREAM and output.samefile(network):
         raise click.UsageError(f"{output} is the network itself: give another file with -o.")
-    elif output.suffix.lower() in NETWORK_SUFFIXES:
-        raise click.UsageError(f"{output} is the name of a network, and what comes of one is a model ({MODEL_SUFFIX}).")
+    elif output.suffix.lower() != MODEL_SUFFIX:
+        raise click.UsageError(f"{output} does not end in {MODEL_SUFFIX}: what comes of a network is a model.")
     return output
 
 

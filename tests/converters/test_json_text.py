@@ -114,7 +114,16 @@ FILES: dict[str, tuple[Any, str]] = {
     "a missing file": (None, "cannot be read: No such file or directory\n  Give the path of a readable JSON file."),
     "another encoding": (
         '{"a": "é"}'.encode("latin-1"),
-        "is not UTF-8 text (byte 7 is 0xe9)\n  Give a JSON file; save it as UTF-8 if it is one.",
+        "is not UTF-8 text (byte 7 is 0xe9)\n"
+        "  Give a JSON file; save it as UTF-8 if it is one. The name of a model ends in .onnx.",
+    ),
+    "an archive": (
+        b"PK\x03\x04\xff",
+        "is a zip archive, and no JSON\n  Give an archive of Keras as a file whose name ends in .keras.",
+    ),
+    "an HDF5 file": (
+        b"\x89HDF\r\n\x1a\n",
+        "is an HDF5 file, and no JSON\n  Give the network as JSON, and this file as its weights.",
     ),
 }
 

@@ -192,6 +192,11 @@ BROKEN: dict[str, tuple[Any, str | None, str]] = {
         '{"class_name"',
         f'a model without "config"\n  {A_NETWORK}',
     ),
+    "a layer whose class is a number": (
+        [{"class_name": 5, "config": {}}],
+        '5, "config"',
+        'a layer whose "class_name" is 5\n  Write it in quotes: "Dense".',
+    ),
     "a layer without class": ([{"config": {}}], '{"config"', 'a layer without "class_name"\n  Add "class_name".'),
     "a layer without config": (
         [{"class_name": "ReLU"}],
@@ -272,6 +277,11 @@ BROKEN: dict[str, tuple[Any, str | None, str]] = {
         '{"class_name": "__keras',
         f'a tensor without "keras_history"\n  {CALL_FORMS}',
     ),
+    "a tensor whose history is a number": (
+        functional(linked(RELU, [{"args": [{"class_name": "__keras_tensor__", "config": {"keras_history": 3}}]}])),
+        "3}}]",
+        f'a tensor whose "keras_history" is no list of a layer, a call and an output\n  {CALL_FORMS}',
+    ),
     "an output that is a number": (
         functional(output_layers=3),
         "3}",
@@ -331,3 +341,11 @@ def test_ten_thousand_layers_in_reverse_are_ordered_quickly() -> None:
     layers.append(linked({"class_name": "InputLayer", "config": {"name": "r0"}}, []))
     network = read({"layers": layers[::-1], "output_layers": [["r9999", 0, 0]]})
     assert [step.layer.name for step in execution_order(network)] == [f"r{i}" for i in range(10_000)]
+
+
+def test_a_class_of_one_s_own_with_a_name_of_keras_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    own = {"class_name": "ReLU", "registered_name": "Custom>ReLU", "config": {"name": "own"}}
+    value = [INPUT, own]
+    read(value)
+    told = "layer 'own' is of a class of your own, 'Custom>ReLU', and is taken for a ReLU"
+    assert caplog.messages == [f"{place(value, json.dumps(own))}: {told}"]

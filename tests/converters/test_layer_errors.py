@@ -10,7 +10,6 @@ from converters.build import build_model
 from converters.errors import ConversionError
 from converters.json_text import parse_json
 from converters.keras_json import network_from_json
-from converters.layers import LAYERS
 from converters.layers.activation import ACTIVATIONS
 
 USE_OTHERS = "Use layers and operations that can be converted; docs/layers.md lists them."
@@ -305,8 +304,7 @@ CONFIGS: dict[str, tuple[dict[str, Any], str, str]] = {
     "a class that we do not know": (
         layer("Conv2d"),
         '{"class_name": "Conv2d"',
-        "(Conv2d): this class cannot be converted; the nearest that can: Conv2D, Conv3D, Conv1D\n"
-        f"  {USE_OTHERS}",
+        f"(Conv2d): this class cannot be converted; the nearest that can: Conv2D, Conv3D, Conv1D\n  {USE_OTHERS}",
     ),
     "a class like no other": (
         layer("Unheard"),

@@ -63,6 +63,20 @@ def assert_close(outputs: Any, wanted: Any) -> None:
         np.testing.assert_allclose(output, want, rtol=0, atol=1e-5 * np.abs(want).max())
 
 
+def test_channels_last_are_refused_where_keras_has_them_first(tmp_path: Path) -> None:
+    inputs = keras.Input((3, 8, 12))
+    (tmp_path / "net.json").write_text(
+        keras.Model(inputs, kl.Conv2D(4, 3, data_format="channels_first")(inputs)).to_json()
+    )
+    with pytest.raises(ConversionError) as error:
+        converters.convert(tmp_path / "net.json", io_layout=IoLayout.CHANNELS_LAST)
+    assert str(error.value) == (
+        f'{tmp_path / "net.json"}: the network has its channels first in Keras too ("data_format"), '
+        "and channels last are asked for\n"
+        "  Convert it channels first: inputs and outputs are those of Keras then."
+    )
+
+
 @pytest.mark.parametrize("opset", range(MIN_OPSET, MAX_OPSET + 1))
 def test_every_opset_gives_the_same(opset: int, tmp_path: Path) -> None:
     model = mixed()

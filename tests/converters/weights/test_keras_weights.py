@@ -415,6 +415,17 @@ def test_variables_that_their_layers_do_not_name_are_found(end: str, tmp_path: P
     assert_predicts(convert_and_fill(model.to_json(), tmp_path / end, tmp_path), x, wanted)
 
 
+@pytest.mark.parametrize("end", [".weights.h5", ".h5", ".keras"])
+def test_a_file_without_weights_fits_a_network_without_them(end: str, tmp_path: Path) -> None:
+    inputs = keras.Input((4, 4, 3))
+    model = keras.Model(inputs, layers.Flatten()(layers.MaxPooling2D()(inputs)))
+    path = tmp_path / f"net{end}"
+    model.save_weights(path) if end == ".weights.h5" else model.save(path)
+    (tmp_path / "net.json").write_text(model.to_json())
+    network = network_layers(converters.convert(tmp_path / "net.json"))
+    assert read_weights(path, network) == {}
+
+
 def test_a_weight_keeps_the_name_that_the_file_gives_it(tmp_path: Path) -> None:
     stored = {name: weight.stored_name for name, weight in read_weights(DATA / "unet.weights_legacy.h5").items()}
     assert stored["enc1/bn.running_var"] == "enc1/bn/moving_variance:0"

@@ -175,7 +175,15 @@ USAGE_ERRORS = {
     "an absent network": (["absent.json"], "Invalid value for 'NETWORK': File 'absent.json' does not exist."),
     "a network as output": (
         ["nets/small.json", "-o", "nets/other.json"],
-        "nets/other.json is the name of a network, and what comes of one is a model (.onnx).",
+        "nets/other.json does not end in .onnx: what comes of a network is a model.",
+    ),
+    "an output of no known kind": (
+        ["nets/small.json", "-o", "other.txt"],
+        "other.txt does not end in .onnx: what comes of a network is a model.",
+    ),
+    "strict without weights": (
+        ["nets/small.json", "--strict"],
+        "--strict says that the weights must be those of the network: give them with --weights.",
     ),
 }
 
