@@ -167,17 +167,19 @@ def convert(
     if fold_batchnorm:
         model = unfolded.clone()
         fold_batch_normalization(model)
-    checked = None
-    if check:
-        from onnxgrid.check import check_model  # loads what runs models
-
-        again = source if source.is_file() else None  # what came through a pipe is gone
-        checked = check_model(model, again, io_layout=io_layout, seed=seed, unfolded=unfolded)
+    checked = _checked(model, source, io_layout, seed, unfolded) if check else None
     layers = network_of_keras(unfolded, str(network)).layers if by_network else ()
     saved = _save_weights(weights_out, initializer_weights(unfolded, str(network)), layers)
     if output is not None:
         converters.save_model(model, Path(output), durable=False)
     return Conversion(model, filled, checked, saved)
+
+
+def _checked(model: ir.Model, network: Path, io_layout: IoLayout, seed: int, unfolded: ir.Model) -> "CheckReport":
+    from onnxgrid.check import check_model  # loads what runs models
+
+    again = network if network.is_file() else None  # what came through a pipe is gone
+    return check_model(model, again, io_layout=io_layout, seed=seed, unfolded=unfolded)
 
 
 def to_keras(model: Located, output: Located | None = None, *, weights_out: Located | None = None) -> KerasConversion:

@@ -128,6 +128,11 @@ class LayerBuilder:
                 f"has {len(declared)} axes besides the batch, and the given shape {shown(given)} has {len(given)}",
                 "Give channels first, then the spatial sizes, without the batch.",
             )
+        if len(given) > 1 and given[0] != declared[0] == given[-1]:
+            raise self.error(
+                f"the given shape {shown(given)} has {given[0]} channels, and the network's file says {declared[0]}",
+                f"Give channels first: {','.join(map(str, (given[-1], *given[:-1])))}.",
+            )
         return given
 
     def parameter(

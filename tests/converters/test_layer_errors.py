@@ -625,6 +625,16 @@ def test_an_input_shape_of_other_rank_is_refused() -> None:
     )
 
 
+def test_an_input_shape_with_its_channels_last_is_refused() -> None:
+    with pytest.raises(ConversionError) as error:
+        build([image(8, 11, 3), layer("ReLU")], input_shape=(16, 22, 3))
+    assert str(error.value) == (
+        "net.json:1:2: layer 'x' (InputLayer): the given shape (16, 22, 3) has 16 channels, "
+        "and the network's file says 3\n"
+        "  Give channels first: 3,16,22."
+    )
+
+
 def test_an_input_shape_for_two_inputs_is_refused() -> None:
     with pytest.raises(ConversionError) as error:
         build(joined("Add", (5,), (5,)), input_shape=(6,))
