@@ -1,5 +1,5 @@
-"""What must be known before anything is imported: Keras is an oracle of the tests and runs on torch, and times of
-kernels go to a folder of the tests' own.
+"""What must be known before anything is imported: Keras is an oracle of the tests and runs on torch, times of kernels
+go to a folder of the tests' own, and a process computes with one thread.
 """
 
 import os
@@ -10,3 +10,5 @@ CACHE = tempfile.TemporaryDirectory(prefix="onnxgrid-tests-")
 
 os.environ["KERAS_BACKEND"] = "torch"
 os.environ["XDG_CACHE_HOME"] = CACHE.name
+os.environ["OMP_NUM_THREADS"] = "1"
+"""Tests run side by side: threads that wait for a processor which another test has cost ten times what they gain."""

@@ -3,15 +3,18 @@ needed.
 
 ONNX Runtime's training wheels hold the op `org.pytorch.aten::ATen` and ask for two C functions to run it. They are
 ctypes callbacks here. An exception must not cross the C boundary: it is kept, the node's outputs are filled with empty
-tensors, and `failures_raised` raises it after the run.
+tensors, and `failures_raised` raises it after the run. A keyboard interrupt, which Python raises at any line, also at
+one that could not keep it, waits until then.
 """
 
 import contextlib
 import ctypes
 import functools
 import json
+import signal
 import threading
 from collections.abc import Callable, Iterator
+from types import FrameType
 from typing import Any
 
 import torch
@@ -103,13 +106,40 @@ def install() -> None:
 @contextlib.contextmanager
 def failures_raised() -> Iterator[None]:
     """Around a run: an exception of a kernel is raised in place of the run's own, which only follows from the empty
-    outputs.
+    outputs, and an interrupt after the run.
     """
     _failures.kept.clear()
+    with _interrupt_deferred():
+        try:
+            yield
+        finally:
+            if _failures.kept:
+                first = _failures.kept[0]
+                _failures.kept.clear()  # it holds its traceback, and that the run's tensors
+                raise first
+
+
+@contextlib.contextmanager
+def _interrupt_deferred() -> Iterator[None]:
+    """Around what must not be interrupted at any line: Python's KeyboardInterrupt comes at the end, or at once when the
+    user asks for the second time.
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or handler is not signal.default_int_handler:
+        yield
+        return
+    asked = False
+
+    def remember(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        if asked:
+            signal.default_int_handler(number, frame)
+        asked = True
+
+    signal.signal(signal.SIGINT, remember)
     try:
         yield
     finally:
-        if _failures.kept:
-            first = _failures.kept[0]
-            _failures.kept.clear()  # it holds its traceback, and that the run's tensors
-            raise first
+        signal.signal(signal.SIGINT, handler)
+        if asked:
+            raise KeyboardInterrupt
