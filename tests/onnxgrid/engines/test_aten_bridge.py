@@ -1,4 +1,4 @@
-"""What is raised after a run that calls back: the exception of a kernel, and an interrupt once nothing can be torn."""
+"""What is raised after a run that calls back: an interrupt, once nothing can be torn."""
 
 import os
 import signal
@@ -8,27 +8,25 @@ import pytest
 from onnxgrid.engines.aten_bridge import failures_raised
 
 
-def interrupt() -> None:
-    os.kill(os.getpid(), signal.SIGINT)
+def run(interrupts: int) -> list[str]:
+    """What a run that is interrupted so often came to."""
+    done = []
+    with pytest.raises(KeyboardInterrupt):  # noqa: PT012  how far the block comes is what is tested
+        with failures_raised():
+            for _ in range(interrupts):
+                os.kill(os.getpid(), signal.SIGINT)
+            done.append("the run")
+        done.append("what follows")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    return done
 
 
 def test_an_interrupt_waits_for_the_end_of_the_run() -> None:
-    ended = False
-    with pytest.raises(KeyboardInterrupt), failures_raised():
-        interrupt()
-        ended = True
-    assert ended
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert run(interrupts=1) == ["the run"]
 
 
 def test_whoever_interrupts_twice_need_not_wait() -> None:
-    ended = False
-    with pytest.raises(KeyboardInterrupt), failures_raised():
-        interrupt()
-        interrupt()
-        ended = True
-    assert not ended
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert run(interrupts=2) == []
 
 
 def test_the_handler_of_whoever_embeds_an_engine_is_left_alone() -> None:
@@ -36,7 +34,7 @@ def test_the_handler_of_whoever_embeds_an_engine_is_left_alone() -> None:
     before = signal.signal(signal.SIGINT, lambda *_: asked.append("own"))
     try:
         with failures_raised():
-            interrupt()
+            os.kill(os.getpid(), signal.SIGINT)
             assert asked == ["own"]
     finally:
         signal.signal(signal.SIGINT, before)
