@@ -1,6 +1,7 @@
 """The check of a converted model: that it passes what is right, and does not pass what is wrong."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import converters
 from converters.batchnorm_folding import fold_batch_normalization
 from converters.layers.graph_builder import IoLayout
 from converters.record import RECORD_DIGEST_KEY
-from onnxgrid.check import check_model
+from onnxgrid.check import CheckReport, check_model
 from onnxgrid.errors import WorkFailed
 
 FIRST = IoLayout.CHANNELS_FIRST
@@ -63,7 +64,7 @@ def test_another_network_fails(network: Path) -> None:
     (conv,) = (layer for layer in description["config"]["layers"] if layer["class_name"] == "Conv2D")
     conv["config"]["activation"] = "relu"
     network.write_text(json.dumps(description))
-    with pytest.raises(WorkFailed, match="the check failed: the model differs from Keras by"):
+    with pytest.raises(WorkFailed, match="the check failed: the model differs from Keras on torch by"):
         check_model(model, network, io_layout=FIRST)
 
 
@@ -92,6 +93,64 @@ def test_a_model_of_another_size_than_the_file_s_is_compared_at_its_own(io_layou
     assert report.given_back
     assert report.difference is not None
     assert report.difference < 1e-5
+
+
+def compared(model: keras.Model, folder: Path) -> CheckReport:
+    path = folder / "net.json"
+    path.write_text(model.to_json())
+    return check_model(converters.convert(path), path, io_layout=FIRST)
+
+
+def whole_numbers() -> keras.Model:
+    x = keras.Input((4,), dtype="int32")
+    return keras.Model(x, [x // 3, x * 2 + 1])
+
+
+def truth_values() -> keras.Model:
+    x, chosen = keras.Input((7, 5)), keras.Input((7, 1), dtype="bool")
+    return keras.Model([x, chosen], [x > 0, keras.ops.where(chosen, x, 0.0)])
+
+
+def states_of_states() -> keras.Model:
+    x = keras.Input((7, 5))
+    return keras.Model(x, kl.RNN([kl.LSTMCell(4), kl.GRUCell(3)], return_state=True)(x))
+
+
+def a_table_of_thirty_positions() -> keras.Model:
+    words = keras.Input((None,))
+    positions = keras.ops.cumsum(keras.ops.ones_like(words), axis=1) - 1
+    return keras.Model(words, kl.Embedding(20, 4)(words) + kl.Embedding(30, 4)(positions))
+
+
+def a_sequential() -> keras.Model:
+    return keras.Sequential([keras.Input((5,)), kl.Dense(3)])
+
+
+NETWORKS = (a_sequential, whole_numbers, truth_values, states_of_states, a_table_of_thirty_positions)
+
+
+@pytest.mark.parametrize("network_of", NETWORKS)
+def test_a_network_is_compared_whatever_goes_in_and_comes_out(
+    network_of: Callable[[], keras.Model], tmp_path: Path
+) -> None:
+    report = compared(network_of(), tmp_path)
+    assert report.reason == ""
+    assert report.difference is not None
+    assert report.difference < 1e-5
+
+
+def test_half_precision_in_keras_is_compared_as_such(tmp_path: Path) -> None:
+    x = keras.Input((8, 8, 3))
+    y = kl.Conv2D(4, 3, dtype="mixed_float16", name="conv")(x)
+    report = compared(keras.Model(x, kl.GlobalAveragePooling2D(dtype="mixed_float16")(y)), tmp_path)
+    assert report.difference is not None
+    assert 0 < report.difference < 0.02
+
+
+def test_a_network_that_keras_cannot_run_is_said_to_be_so(tmp_path: Path) -> None:
+    x = keras.Input((7, 3))
+    report = compared(keras.Model(x, x[..., ::-1] * 2), tmp_path)
+    assert report.reason == "Keras on torch cannot run the network (step must be greater than zero)"
 
 
 def test_a_network_with_channels_first_in_keras_is_compared(tmp_path: Path) -> None:
@@ -146,7 +205,7 @@ def test_a_model_that_was_folded_wrongly_fails(network: Path) -> None:
     model = converters.convert(network)
     wrong = folded(model)
     set_values(wrong, "conv.bias", 0.5)
-    with pytest.raises(WorkFailed, match="the check failed: the model differs from Keras by"):
+    with pytest.raises(WorkFailed, match="the check failed: the model differs from Keras on torch by"):
         check_model(wrong, network, io_layout=FIRST, unfolded=model)
 
 
