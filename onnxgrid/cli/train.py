@@ -27,6 +27,10 @@ class _TrainCommand(click.Command):
         return super().parse_args(ctx, [arg[:-1] if arg in ("--config=", "--app=") else arg for arg in args])
 
 
+SILENT_PROFILER = {"KINETO_LOG_LEVEL": "6", "TORCH_CPP_LOG_LEVEL": "ERROR"}
+"""What keeps torch's profiler from writing to the terminal. The second is read when torch is loaded."""
+
+
 @click.command("train", cls=_TrainCommand)
 @click.argument("config", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
@@ -85,6 +89,12 @@ class _TrainCommand(click.Command):
     help="Take a step for every K batches: the gradients of a K times larger batch in the memory of one.",
 )
 @click.option("--detect-anomaly", is_flag=True, help="Name the node and layer, if a loss or a gradient is not finite.")
+@click.option(
+    "--profile",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Measure three steps: time and memory of each layer to the log and DIR/layers.csv, a Chrome trace to DIR.",
+)
 @click.option("--shard-optimizer", is_flag=True, help="Divide the optimizer's state among the processes.")
 @click.option(
     "--elastic", is_flag=True, help="When torchrun starts the processes again, go on from the newest checkpoint."
@@ -115,6 +125,7 @@ def command(
     shard_optimizer: bool,
     elastic: bool,
     detect_anomaly: bool,
+    profile: Path | None,
     overrides: tuple[str, ...],
     timestamps: bool,
     as_json: bool,
@@ -133,6 +144,8 @@ def command(
         raise WorkFailed(
             "training needs PyTorch, which is not installed.", fix="Install it with: pip install 'onnxgrid[train]'"
         )
+    if profile is not None:
+        os.environ.update(SILENT_PROFILER)
     # Imported here because it loads torch, which `onnxgrid train --help` must not wait for.
     from onnxgrid import train
 
@@ -153,6 +166,7 @@ def command(
             shard_optimizer=shard_optimizer,
             elastic=elastic,
             detect_anomaly=detect_anomaly,
+            profile=profile,
             overrides=overrides,
             log=_log(progress, to_stderr=as_json, timestamps=timestamps),
             progress=progress,

@@ -1,6 +1,7 @@
 """The default engine: one ONNX training graph, run by an ONNX Runtime session on the flat tensors in place."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import onnx_ir as ir
 import onnxruntime
@@ -26,6 +27,10 @@ from onnxgrid.losses import Loss
 from onnxgrid.processes import ALONE, Processes
 
 __all__ = ["OrtEngine", "ort_predictor"]
+
+
+Training = tuple[onnxruntime.InferenceSession, onnxruntime.IOBinding]
+"""The session that takes steps, with everything but the batch bound."""
 
 
 class OrtEngine:
@@ -69,9 +74,11 @@ class OrtEngine:
         self._low_precision, self._kernel_options = options.precision == "bf16", kernels
         self._processes = processes
         self._graph = build_training_graph(graph, loss, synchronized=processes.size > 1)
+        self.training_model: ir.Model | None = None
         self._inference = open_session(_with_weights_as_inputs(graph), self._device)
         self._inference_binding = self._bind_weights(self._inference)
-        self._training: tuple[onnxruntime.InferenceSession, onnxruntime.IOBinding] | None = None
+        self._training: Training | None = None
+        self._unrecorded: Training | None = None
 
     def step(self, inputs: torch.Tensor, targets: torch.Tensor, *, number: int, part: Part = WHOLE) -> StepResult:
         self._seed_and_step[1:] = torch.tensor(part.position(number, len(inputs)))
@@ -91,10 +98,27 @@ class OrtEngine:
         bind_input(self._inference_binding, self._input_name, inputs)
         return self._run(self._inference, self._inference_binding)
 
-    def _open_training(
-        self, inputs: Sequence[int], targets: Sequence[int]
-    ) -> tuple[onnxruntime.InferenceSession, onnxruntime.IOBinding]:
-        """The training session with its kernels chosen for a batch of these shapes; all but the batch is bound.
+    def record(self, model: ir.Model, profile: Path) -> None:
+        """Take the next steps in a session of its own that notes the time of every node.
+
+        Args:
+            model: `training_model`, under whatever names of nodes.
+            profile: as `open_session` has it.
+        """
+        self._unrecorded = self._training
+        self._training = self._bound(
+            open_session(ir.to_proto(model).SerializeToString(), self._device, profile=profile)
+        )
+
+    def end_recording(self) -> Path:
+        """Go on as before; the file with what was noted."""
+        assert self._training is not None
+        path = Path(self._training[0].end_profiling())
+        self._training, self._unrecorded = self._unrecorded, None
+        return path
+
+    def _open_training(self, inputs: Sequence[int], targets: Sequence[int]) -> Training:
+        """The training session with its kernels chosen for a batch of these shapes.
 
         Of several processes the first chooses, for the shapes of its batch, and the others follow it: otherwise they
         might come to their exchanges in another order.
@@ -105,7 +129,10 @@ class OrtEngine:
         decided = self._processes.of_first(dict(self.kernels))
         if not self._processes.leads:
             model, self.kernels = self._choose_kernels(inputs, targets, decided)
-        session = open_session(ir.to_proto(model).SerializeToString(), self._device)
+        self.training_model = model
+        return self._bound(open_session(ir.to_proto(model).SerializeToString(), self._device))
+
+    def _bound(self, session: onnxruntime.InferenceSession) -> Training:
         binding = self._bind_weights(session)
         for name, output in self._graph.gradient_of.items():
             bind_output(binding, output, self.gradients.views[name])

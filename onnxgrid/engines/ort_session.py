@@ -1,5 +1,7 @@
 """ONNX Runtime sessions as this package opens them: with as many threads as torch, on CUDA in torch's stream, quiet."""
 
+from pathlib import Path
+
 import numpy as np
 import onnxruntime
 import torch
@@ -19,9 +21,15 @@ def numbered(device: str) -> torch.device:
     return torch.device("cuda", torch.cuda.current_device()) if named == torch.device("cuda") else named
 
 
-def open_session(model: bytes, device: torch.device) -> onnxruntime.InferenceSession:
-    """A session of a serialized model."""
+def open_session(model: bytes, device: torch.device, *, profile: Path | None = None) -> onnxruntime.InferenceSession:
+    """A session of a serialized model.
+
+    Args:
+        profile: where the time of every node is written; ONNX Runtime appends date and ".json".
+    """
     options = onnxruntime.SessionOptions()
+    if profile is not None:
+        options.enable_profiling, options.profile_file_prefix = True, str(profile)
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = FATAL_ONLY
     # ONNX Runtime's idle threads would spin on the cores that torch's threads need inside ATen nodes.

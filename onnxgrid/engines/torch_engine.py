@@ -5,6 +5,7 @@ CPUs with bfloat16 units.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 
 import onnx_ir as ir
 import torch
@@ -76,6 +77,11 @@ class TorchEngine:
         for name, value in zip(self._updated, updated, strict=True):
             self.statistics.views[name].copy_(value)
         return StepResult(loss.detach(), outputs.detach())
+
+    def calls_marked(self) -> AbstractContextManager[None]:
+        """See `TorchProgram.calls_marked`, for steps; not if they are compiled."""
+        assert isinstance(self._training, TorchProgram)
+        return self._training.calls_marked()
 
     @torch.no_grad()
     def predict(self, inputs: torch.Tensor) -> torch.Tensor:

@@ -7,9 +7,11 @@ from sizes and constants alone. So no step waits for the device to learn a shape
 
 import functools
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import onnx_ir as ir
@@ -20,16 +22,23 @@ from onnxgrid.engines.torch_ops import HOST_INPUTS, SEVERAL_OUTPUTS, TORCH_OPS, 
 from onnxgrid.engines.training_mode import ATEN_DOMAIN
 from onnxgrid.errors import ConfigError
 
-__all__ = ["TorchProgram", "require_known_ops"]
+__all__ = ["CALL_MARK", "TorchProgram", "require_known_ops"]
 
 HOST_SOURCES = {"ConstantOfShape", "Range", "Shape", "Size"}
 """Ops whose outputs come to be on the CPU."""
+
+CALL_MARK = "onnxgrid/call "
+"""What a marked call is named in torch's profiler, in front of its node's name: that quoted as in a URL, since torch
+writes it into JSON as it is.
+"""
 
 NO_HOST_INPUTS: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
 class _Call:
+    name: str
+    """Of the node, or of the value that is moved."""
     function: Callable[..., Any]
     inputs: tuple[int | None, ...]
     outputs: tuple[int, ...]
@@ -82,6 +91,26 @@ class TorchProgram:
                 memory[slot] = None
         return [memory[slot] for slot in self._wanted]
 
+    @contextmanager
+    def calls_marked(self) -> Iterator[None]:
+        """While it lasts, each call is an event of torch's profiler, named `CALL_MARK + <node>`."""
+        plain = self._calls
+        self._calls = [(replace(call, function=_marked(call)), last_uses) for call, last_uses in plain]
+        try:
+            yield
+        finally:
+            self._calls = plain
+
+
+def _marked(call: _Call) -> Callable[..., Any]:
+    mark = CALL_MARK + quote(call.name)
+
+    def function(*inputs: Any) -> Any:
+        with torch.profiler.record_function(mark):
+            return call.function(*inputs)
+
+    return function
+
 
 class _Translation:
     """The calls of a graph, and where each of its values is kept: in one slot, or in several if it is wanted both on
@@ -116,7 +145,7 @@ class _Translation:
             return self._slot(value, "device")
         if (value, "device") not in self._slots:
             moved = self._slot(value, "device")
-            self.calls.append(_Call(self._to_device, (self._slot(value, "host"),), (moved,)))
+            self.calls.append(_Call(str(value.name), self._to_device, (self._slot(value, "host"),), (moved,)))
         return self._slot(value, "device")
 
     def _translate(self, node: ir.Node) -> None:
@@ -129,7 +158,8 @@ class _Translation:
         if on_host:
             self._on_host.update(node.outputs)
         where = "host" if on_host else "device"
-        self.calls.append(_Call(_function(node), inputs, tuple(self._slot(value, where) for value in node.outputs)))
+        outputs = tuple(self._slot(value, where) for value in node.outputs)
+        self.calls.append(_Call(str(node.name), _function(node), inputs, outputs))
 
     def _runs_on_host(self, node: ir.Node, numbers: frozenset[int]) -> bool:
         if node.domain == "" and node.op_type in HOST_SOURCES:

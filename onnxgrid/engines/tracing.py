@@ -16,12 +16,14 @@ from onnxgrid.engines.trainable_graph import TrainableGraph
 from onnxgrid.engines.training_mode import SEED_AND_STEP, enter_training_mode
 from onnxgrid.losses import Loss
 
-__all__ = ["TracedValue", "Tracer", "create_tracer", "layers_by_node"]
+__all__ = ["TracedValue", "Tracer", "create_tracer", "forward_name", "layers_by_node"]
 
 LAYER_KEY = "onnxgrid.layer"
 LOSS_NODE = "onnxgrid/loss"
 GRADIENT_MARK = "_Grad/"
 """ONNX Runtime's builder names gradient nodes `<forward node>_Grad/...`."""
+NORM_MARK = "_BatchNormInternal"
+"""What it appends to the name of a batch normalization in training."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +51,17 @@ def create_tracer(engine: Engine, graph: TrainableGraph, loss: Loss, *, seed: in
     return OrtTracer(engine, graph, loss, seed=seed, processes=processes)
 
 
+def forward_name(name: str) -> str:
+    """The node of the forward graph that a node of the training graph computes, or the gradient of which."""
+    return name.partition(GRADIENT_MARK)[0].removesuffix(NORM_MARK)
+
+
 def layers_by_node(model: ir.Model) -> Callable[[str], str | None]:
     """The layer that a node of a training graph was made for, by the node's name; None where the model does not say."""
     layers: Mapping[str | None, str | None] = {node.name: node.metadata_props.get(LAYER_KEY) for node in model.graph}
 
     def layer_of(name: str) -> str | None:
-        name = name.partition(GRADIENT_MARK)[0]
+        name = forward_name(name)
         while name not in layers and "/" in name:  # a pass names the nodes that it adds <node>/<what>
             name = name.rpartition("/")[0]
         return layers.get(name)

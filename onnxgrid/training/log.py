@@ -112,6 +112,12 @@ class RunLog:
             measured += "" if batch.accuracy is None else f" | Accuracy: {batch.accuracy:.3f}"
             self.write(f"Eval  Epoch [{epoch:3d}/{epochs:3d}] : Batch [{batch.index + 1:5d}/{batches:5d}]{measured}")
 
+    def profile(self, lines: Sequence[str]) -> None:
+        self.write(titled_rule("Profile"))
+        for line in lines:
+            self.write(INDENT + line)
+        self.rule()
+
     def done(self) -> None:
         self.write(DONE)
 

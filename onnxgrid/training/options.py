@@ -1,6 +1,7 @@
 """What a caller asks of a run besides its configuration."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from onnxgrid.engines.options import EngineRequest
 
@@ -18,5 +19,6 @@ class RunOptions:
     accumulate: int = 1
     shard_optimizer: bool = False
     detect_anomaly: bool = False
+    profile: Path | None = None
     restarts: int | None = None
     """How often an elastic run has been started anew; None for a run that is not elastic."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 
@@ -31,6 +31,9 @@ from onnxgrid.training.result import EpochResult, TrainingResult
 from onnxgrid.training.result_files import ResultFiles
 from onnxgrid.training.settings import run_settings
 from onnxgrid.training.setup import Run, open_run, restarts_of
+
+if TYPE_CHECKING:
+    from onnxgrid.engines.profiling import RecordedEngine
 
 __all__ = ["Progress", "train"]
 
@@ -63,6 +66,7 @@ def train(
     elastic: bool = False,
     shard_optimizer: bool = False,
     detect_anomaly: bool = False,
+    profile: Path | str | None = None,
     overrides: Sequence[str] = (),
     log: Callable[[str], None] = _no_log,
     progress: Progress | None = None,
@@ -88,6 +92,8 @@ def train(
         accumulate: how many batches make a step: of `data.batch_size` each, computed one after the other.
         shard_optimizer: divide the optimizer's state among the processes.
         detect_anomaly: name the node and layer, if a loss or a gradient is not finite.
+        profile: a folder for a table of time and memory by layer, and a Chrome trace, of three steps (of the first
+            process, where there are several).
         elastic: when torchrun starts the processes again, go on from the newest checkpoint of the run.
         overrides: `KEY=VALUE` each, replacing values of the configuration.
         log: receives each line of the run's log.
@@ -109,6 +115,7 @@ def train(
         accumulate=accumulate,
         shard_optimizer=shard_optimizer,
         detect_anomaly=detect_anomaly,
+        profile=None if profile is None else Path(profile),
         restarts=restarts_of(launch) if elastic else None,
     )
     with joined(launch) as processes:
@@ -147,6 +154,9 @@ class _Training:
             kernels=run.kernels,
             processes=run.processes,
         )
+        self._recorded = None
+        if run.options.profile is not None and run.processes.leads:
+            self._recorded = _recorded(run, run.options.profile, self._engine, self._graph)
         self._optimizer = _optimizer(run, self._settings, self._engine)
         self._saved = None
         if run.checkpoint is not None:
@@ -160,6 +170,8 @@ class _Training:
         if self._state.epoch >= self._epochs:
             self._run.log.write(f"Nothing left to train: {self._state.epoch} of {self._epochs} epochs are done.")
         results = tuple(self._epoch(epoch) for epoch in range(self._state.epoch + 1, self._epochs + 1))
+        if self._recorded is not None:
+            self._recorded.end()
         return TrainingResult(self._state.engine, results, None if self._saved is None else str(self._saved))
 
     def _epoch(self, epoch: int) -> EpochResult:
@@ -171,7 +183,7 @@ class _Training:
             self._progress.epoch_started(epoch, self._epochs, self._samples.step_count)
         batches = self._samples.batches(run.model, self._loss, epoch=epoch, seed=state.seed, shuffle=True)
         train_loss = train_epoch(
-            self._engine,
+            self._recorded or self._engine,
             self._loss,
             self._optimizer,
             batches,
@@ -254,6 +266,15 @@ def _optimizer(run: Run, settings: OptimizerConfig, engine: Engine) -> torch.opt
     from onnxgrid.training.sharded_optimizer import ShardedOptimizer  # a second's worth of imports
 
     return ShardedOptimizer(settings, engine.parameters, engine.gradients, run.processes)
+
+
+def _recorded(run: Run, folder: Path, engine: Engine, graph: TrainableGraph) -> "RecordedEngine":
+    """The engine, some of whose steps are profiled, with files in a folder and a block of the log."""
+    from onnxgrid.engines.profiling import RecordedEngine, create_recorder
+    from onnxgrid.training.profile import Report
+
+    report = Report(folder, run.log)
+    return RecordedEngine(engine, create_recorder(engine, graph), report.trace, report)
 
 
 def _shards_optimizer(run: Run) -> bool:

@@ -86,13 +86,16 @@ def open_run(settings: RunConfig, options: RunOptions, processes: Processes, log
         UserError: if anything cannot be used.
     """
     if processes.leads:
-        _require_folder(settings.checkpoints)
+        _require_folder(settings.checkpoints.save, "checkpoints.save")
+        _require_folder(options.profile, "--profile")
     seed, resume = options.seed, options.resume or bool(options.restarts)
     folder = _folder_to_resume(settings.checkpoints, options)
     checkpoint = newest_checkpoint(folder) if resume and folder is not None else None
     if processes.leads and not resume and options.restarts is not None and folder is not None:
         forget_checkpoints(folder)
     state = _first_state(settings, options) if checkpoint is None else _resumed_state(checkpoint, settings, options)
+    if options.profile is not None:
+        _require_profile(settings, state)
     log.start(onnxgrid.__version__, device_name(state.device))
     network = open_network(settings.layers, seed=0 if seed is None else seed)
     model = network.model
@@ -122,17 +125,29 @@ def open_run(settings: RunConfig, options: RunOptions, processes: Processes, log
     )
 
 
-def _require_folder(checkpoints: CheckpointsConfig) -> None:
-    """Nothing, if checkpoints can be saved where they are to go: to be known before an epoch is spent."""
-    if checkpoints.save is None:
+def _require_folder(folder: Path | None, place: str) -> None:
+    """Nothing, if files can be written where they are to go: to be known before an epoch is spent."""
+    if folder is None:
         return
-    there = next(path for path in (checkpoints.save, *checkpoints.save.absolute().parents) if path.exists())
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not there.is_dir() or not os.access(there, os.W_OK):
-        raise ConfigError(
-            f"is '{checkpoints.save}', where no folder can be made or written",
-            place="checkpoints.save",
-            fix="Give a folder.",
+        raise ConfigError(f"is '{folder}', where no folder can be made or written", place=place, fix="Give a folder.")
+
+
+def _require_profile(settings: RunConfig, state: RunState) -> None:
+    """Nothing, if the steps of a run can be profiled."""
+    if settings.data.input_path is None:
+        problem, fix = "has nothing to measure: the run does not train", "Set data.input_path, or leave it out."
+    elif state.compile:
+        problem, fix = "cannot tell the layers of compiled steps apart", "Leave --compile out, or --profile."
+    elif state.engine == "ort" and state.device != "cpu":
+        problem = (
+            "cannot measure ONNX Runtime on a GPU: its profiler sees when work is handed over, not when it is done"
         )
+        fix = "Use --engine torch or --device cpu."
+    else:
+        return
+    raise ConfigError(problem, place="--profile", fix=fix)
 
 
 def restarts_of(launch: Launch | None) -> int:

@@ -9,9 +9,9 @@ import onnx_ir as ir
 from onnxgrid.engines.gradients.torch_nodes import is_torch_node, torch_arguments
 from onnxgrid.engines.training_mode import ATEN_DOMAIN, SYNCHRONIZED_NORM
 
-__all__ = ["TrainingNodes", "concrete_shapes", "only_use"]
+__all__ = ["GRADIENT", "TrainingNodes", "concrete_shapes", "only_use"]
 
-_GRADIENT = re.compile(r"(.+)_grad(_\d+)?")
+GRADIENT = re.compile(r"(.+)_grad(_\d+)?")
 """How ONNX Runtime's builder names the gradient of a value, and its parts where it is a sum."""
 
 
@@ -94,7 +94,7 @@ class TrainingNodes:
         """As `shape_of`, of the value of this name."""
         if name in self._shapes:
             return self._shapes[name]
-        gradient = _GRADIENT.fullmatch(name)
+        gradient = GRADIENT.fullmatch(name)
         return self._shapes.get(gradient[1]) if gradient else None
 
     def shapes_of(self, *values: ir.Value | None) -> dict[str, tuple[int, ...]] | None:

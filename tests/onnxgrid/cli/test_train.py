@@ -56,6 +56,7 @@ DEFAULTS = {
     "accumulate": 1,
     "elastic": False,
     "detect_anomaly": False,
+    "profile": None,
     "shard_optimizer": False,
     "overrides": (),
     "progress": None,
@@ -78,6 +79,7 @@ COMMAND_LINES: dict[str, tuple[list[str], dict[str, Any]]] = {
         ["run.json", "--device", "cuda", "--precision", "bf16", "--compile"],
         {"device": "cuda", "precision": "bf16", "compile": True},
     ),
+    "profiled": (["run.json", "--profile", "profile"], {"profile": Path("profile")}),
     "not compiled": (["run.json", "--no-compile"], {"compile": False}),
     "overrides": (
         ["run.json", "--set", "loss.function=MSE", "--set", "data.batch_size=8"],
