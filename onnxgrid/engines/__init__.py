@@ -8,6 +8,7 @@ import logging
 import sys
 from typing import TYPE_CHECKING
 
+from onnxgrid.engines.freed_memory import keep_freed_memory
 from onnxgrid.engines.kernel_options import DEFAULT_KERNELS, KernelChoice, KernelOptions
 from onnxgrid.engines.options import DEFAULT_OPTIONS, DEVICES, PRECISIONS, EngineOptions
 from onnxgrid.errors import ConfigError, WorkFailed
@@ -70,6 +71,7 @@ def create_engine(
             know.
     """
     _require_known(name, options)
+    keep_freed_memory()
     if name == "torch":
         from onnxgrid.engines.torch_engine import TorchEngine
 

@@ -32,6 +32,12 @@ CALL_MARK = "onnxgrid/call "
 writes it into JSON as it is.
 """
 
+IN_PLACE: Mapping[tuple[str, str], Callable[..., Any]] = {("", "Relu"): torch.relu_}
+"""Op -> what writes its output over its input: a pass over fresh memory less, and in training one activation."""
+
+NEED_NO_OUTPUT = {"Add", "BatchNormalization", "Conv", "ConvTranspose"}
+"""Ops whose gradients do not read what they gave, and which give fresh memory: it may be written over."""
+
 NO_HOST_INPUTS: frozenset[int] = frozenset()
 
 
@@ -65,7 +71,7 @@ class TorchProgram:
             ConfigError: naming every node whose op or attribute has no torch counterpart.
         """
         require_known_ops(model.graph, place)
-        translation = _Translation(model.graph, set(weights), device)
+        translation = _Translation(model.graph, set(weights), set(wanted), device)
         self._inputs = {name: translation.slot(value) for name, value in translation.given.items()}
         self._wanted = [translation.slot(value) for value in wanted]
         self._constants = translation.constants
@@ -117,8 +123,8 @@ class _Translation:
     the CPU and on the device.
     """
 
-    def __init__(self, graph: ir.Graph, weights: set[str], device: torch.device) -> None:
-        self._device = device
+    def __init__(self, graph: ir.Graph, weights: set[str], wanted: set[ir.Value], device: torch.device) -> None:
+        self._device, self._wanted = device, wanted
         self.given = {str(value.name): value for value in graph.inputs}
         self.given |= {name: value for name, value in graph.initializers.items() if name in weights}
         self._constants = {
@@ -159,7 +165,18 @@ class _Translation:
             self._on_host.update(node.outputs)
         where = "host" if on_host else "device"
         outputs = tuple(self._slot(value, where) for value in node.outputs)
-        self.calls.append(_Call(str(node.name), _function(node), inputs, outputs))
+        function = IN_PLACE[node.domain, node.op_type] if self._may_overwrite(node) else _function(node)
+        self.calls.append(_Call(str(node.name), function, inputs, outputs))
+
+    def _may_overwrite(self, node: ir.Node) -> bool:
+        """Whether nobody else reads what the node is given, now or for a gradient."""
+        if (node.domain, node.op_type) not in IN_PLACE:
+            return False
+        (value,) = node.inputs
+        producer = None if value is None else value.producer()
+        if value is None or producer is None or producer.domain or producer.op_type not in NEED_NO_OUTPUT:
+            return False
+        return len(value.uses()) == 1 and value not in self._wanted and value not in self._on_host
 
     def _runs_on_host(self, node: ir.Node, numbers: frozenset[int]) -> bool:
         if node.domain == "" and node.op_type in HOST_SOURCES:
