@@ -13,6 +13,7 @@ from types import MappingProxyType
 import numpy as np
 
 from converters.errors import WeightFileError
+from converters.weights.stored import ByteRange, OpenFile
 from converters.weights.weight import Array
 
 __all__ = ["Archive"]
@@ -41,6 +42,7 @@ class Archive:
         self.file = str(path)
         try:
             self._bytes: Array = np.memmap(path, np.uint8, "r")
+            self._open = OpenFile(path)
             self._zip = zipfile.ZipFile(path)
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
             raise WeightFileError(
@@ -68,6 +70,13 @@ class Archive:
         if self._members[name].compress_type == zipfile.ZIP_STORED:
             return bytes(self.data(name)[:count])
         return self._decompressed(name, count)
+
+    def range(self, name: str) -> ByteRange | None:
+        """Where the bytes of a member lie in the file; None if they are compressed."""
+        info = self._members[name]
+        if info.compress_type != zipfile.ZIP_STORED:
+            return None
+        return ByteRange(self._open, self._starts[name], info.file_size)
 
     def data(self, name: str) -> Array:
         """The bytes of a member; those of one that is stored as it is are not read before they are used."""

@@ -15,7 +15,7 @@ from converters.weights.keras2_layout import holds_keras2_layout, read_keras2_la
 from converters.weights.keras3_layout import read_keras3_layout, write_keras3_layout
 from converters.weights.keras_config import stated_layers
 from converters.weights.keras_names import NetworkLayer, name_variables
-from converters.weights.registry import reads, writes
+from converters.weights.registry import Writing, reads, writes
 from converters.weights.weight import Weights
 
 if TYPE_CHECKING:
@@ -70,13 +70,13 @@ def read_keras_archive(path: Path, network: Sequence[NetworkLayer] = ()) -> Weig
 
 
 @writes(KERAS3_SUFFIX, by_network=True)
-def write_keras_weights(path: Path, weights: Weights, network: Sequence[NetworkLayer]) -> None:
+def write_keras_weights(path: Path, weights: Weights, how: Writing) -> None:
     """Write a file that `load_weights` of Keras 3 takes, for a model of these layers.
 
     Raises:
         WeightFileError: if a weight has no place in the layers of the network, or a layer lacks one.
     """
-    write_keras3_layout(path, weights, network)
+    write_keras3_layout(path, weights, how.network)
 
 
 def _read(

@@ -1,14 +1,23 @@
-"""Carries out a plan: what is to be copied, in the target's type, goes into a copy of the model."""
+"""Carries out a plan: what is to be copied, under the target's names, goes into a model or a file."""
 
-from functools import partial
+from collections.abc import Mapping
+from dataclasses import replace
 
 import onnx_ir as ir
 
-from converters.weights import Weights
+from converters.weights import Weight, Weights
 from converters.weights.onnx import fill_initializers, initializer_tensor
 from onnxgrid.transplant.plan import TransplantPlan
 
-__all__ = ["apply_plan"]
+__all__ = ["apply_plan", "carried_weights"]
+
+
+def carried_weights(plan: TransplantPlan, source: Weights) -> Mapping[str, Weight]:
+    """What a plan carries, by the target's names and in its shapes; values and types are the source's until read."""
+    return {
+        match.target.name: replace(source[match.source], name=match.target.name, stored_name=match.stored_name)
+        for match in plan.copied
+    }
 
 
 def apply_plan(plan: TransplantPlan, source: Weights, model: ir.Model) -> ir.Model:
@@ -17,8 +26,6 @@ def apply_plan(plan: TransplantPlan, source: Weights, model: ir.Model) -> ir.Mod
     The source is read when the values are: then WeightFileError is raised if one cannot be read, or does not fit the
     type of its initializer.
     """
-    reads = {}
-    for match in plan.copied:
-        dtype = initializer_tensor(model, match.target.name).dtype.numpy()
-        reads[match.target.name] = partial(source[match.source].values, dtype)
-    return fill_initializers(model, reads)
+    carried = carried_weights(plan, source)
+    dtypes = {name: initializer_tensor(model, name).dtype.numpy() for name in carried}
+    return fill_initializers(model, {name: weight.cast(dtypes[name]).read for name, weight in carried.items()})

@@ -4,33 +4,43 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy.typing as npt
 import onnx_ir as ir
 
-from converters.model_file import require_one_file, save_model
-from converters.weights import Weights, network_layers, read_weights
+from converters.weights import NetworkLayer, Weights, files_of, network_layers, read_weights
 from converters.weights.keras import HDF5_SUFFIXES, KERAS3_SUFFIX
 from converters.weights.keras2_layout import keras2_names
-from converters.weights.onnx import embed_external_data, open_onnx
+from converters.weights.onnx_file import OnnxFile
 from onnxgrid.errors import TransplantError
-from onnxgrid.transplant.apply import apply_plan
+from onnxgrid.transplant.apply import apply_plan, carried_weights
 from onnxgrid.transplant.matching import Rename
 from onnxgrid.transplant.plan import TransplantPlan, describe_targets, plan_transplant
 from onnxgrid.transplant.report import TransplantReport
+from onnxgrid.transplant.targets import MODEL_SUFFIX, Output, Target, open_target
 
-__all__ = ["fill_from_file", "plan_from_file", "transplant_files"]
-
-MODEL_SUFFIX = ".onnx"
+__all__ = ["fill_from_file", "open_files", "plan_from_file", "transplant_files"]
 
 logger = logging.getLogger(__name__)
 
 
 def transplant_files(
-    source: Path, target: Path, out: Path | None, *, renames: Sequence[Rename], strict: bool, dry_run: bool
+    source: Path,
+    target: Path,
+    out: Path | None,
+    *,
+    renames: Sequence[Rename],
+    strict: bool,
+    dry_run: bool,
+    in_place: bool = False,
+    dtype: npt.DTypeLike | None = None,
+    max_shard_bytes: int | None = None,
 ) -> TransplantReport:
     """`onnxgrid.transplant`, which documents it."""
-    _check_paths(source, target, out, dry_run=dry_run)
-    model = open_onnx(target)
-    weights, plan = plan_from_file(source, model, renames)
+    _check_output(source, target, out, dry_run=dry_run, in_place=in_place)
+    weights, filled = open_files(source, target)
+    if out is not None:
+        filled.require_writable(out)
+    plan = plan_transplant(weights, filled.parameters, renames, _expected_names(source, filled.network))
     if strict:
         _refuse_differences(plan, str(source), str(target))
     for rename in renames:
@@ -39,17 +49,35 @@ def transplant_files(
     _warn_if_nothing_fits(plan, str(source), str(target))
     written = out is not None and not dry_run
     if out is not None and written:
-        require_one_file(model, out)
-        filled = apply_plan(plan, weights, model)
-        embed_external_data(filled, str(target))
-        try:
-            save_model(filled, out)
-        except ir.serde.SerdeError as error:
-            # Protobuf reads text that is not UTF-8, and finds fault with it only when it is to be written.
-            raise TransplantError(
-                "the graph holds damaged text and cannot be written again", place=str(target), fix="Give a whole model."
-            ) from error
+        read = [path for path in (source, target) if not _is_same_file(out, path)]
+        how = Output(
+            dtype=dtype,
+            max_shard_bytes=max_shard_bytes,
+            durable=len(read) < 2,  # what is replaced cannot be made again
+            spared=[file for path in read for file in files_of(path)],
+        )
+        filled.write(out, carried_weights(plan, weights), how)
     return TransplantReport(str(source), str(target), None if out is None else str(out), written, plan)
+
+
+def open_files(source: Path, target: Path) -> tuple[Weights, Target]:
+    """The weights of the source, and what they are for; whichever knows its network tells the other.
+
+    Raises:
+        WeightFileError: if a file cannot be read.
+    """
+    if source.suffix.lower() == MODEL_SUFFIX:
+        model = OnnxFile.open(source)
+        return model.weights(), open_target(target, network_layers(model.model))
+    filled = open_target(target)
+    return read_weights(source, filled.network), filled
+
+
+def _expected_names(source: Path, network: Sequence[NetworkLayer]) -> dict[str, str]:
+    """What the source would call a parameter that it lacks, where it has names for them."""
+    # Keras 3 numbers what it stores in `.weights.h5`: there, what is missing has no name.
+    named = source.name.lower().endswith(HDF5_SUFFIXES) and not source.name.lower().endswith(KERAS3_SUFFIX)
+    return keras2_names(network) if named else {}
 
 
 def plan_from_file(source: Path, model: ir.Model, renames: Sequence[Rename] = ()) -> tuple[Weights, TransplantPlan]:
@@ -61,10 +89,7 @@ def plan_from_file(source: Path, model: ir.Model, renames: Sequence[Rename] = ()
     """
     network = network_layers(model)
     weights = read_weights(source, network)
-    # Keras 3 numbers what it stores in `.weights.h5`: there, what is missing has no name.
-    named = source.name.lower().endswith(HDF5_SUFFIXES) and not source.name.lower().endswith(KERAS3_SUFFIX)
-    expected = keras2_names(network) if named else {}
-    return weights, plan_transplant(weights, describe_targets(model), renames, expected)
+    return weights, plan_transplant(weights, describe_targets(model), renames, _expected_names(source, network))
 
 
 def fill_from_file(source: Path, model: ir.Model, place: str, *, strict: bool) -> tuple[ir.Model, TransplantReport]:
@@ -90,14 +115,7 @@ def _warn_if_nothing_fits(plan: TransplantPlan, source: str, target: str) -> Non
         logger.warning("%s: nothing to copy into %s: no parameter has the same name and shape in both", source, target)
 
 
-def _check_paths(source: Path, target: Path, out: Path | None, *, dry_run: bool) -> None:
-    for role, path in (("target", target), ("output", out)):
-        if path is not None and path.suffix.lower() != MODEL_SUFFIX:
-            raise TransplantError(
-                f"the {role} of a transplant is a model, and '{path.suffix}' is not the suffix of one",
-                place=str(path),
-                fix=f"Give a {MODEL_SUFFIX} file.",
-            )
+def _check_output(source: Path, target: Path, out: Path | None, *, dry_run: bool, in_place: bool) -> None:
     if out is None:
         if not dry_run:
             raise TransplantError(
@@ -108,13 +126,27 @@ def _check_paths(source: Path, target: Path, out: Path | None, *, dry_run: bool)
         return
     for role, path in (("source", source), ("target", target)):
         if _is_same_file(out, path):
+            if not in_place:
+                raise TransplantError(
+                    f"the output is the {role}, which is never changed unless this is asked for",
+                    place=str(out),
+                    fix="Give the output another name, or replace the file in place.",
+                )
+        elif any(_is_same_file(out, other) for other in _others(path)):
             raise TransplantError(
-                f"the output is the {role}, which is never changed", place=str(out), fix="Give the output another name."
+                f"the output is one of the files of the {role} {path}",
+                place=str(out),
+                fix="Give the output another name.",
             )
     if not out.parent.is_dir() or out.is_dir():
         raise TransplantError(
             "the output cannot be written there", place=str(out), fix="Give the path of a file in a folder that exists."
         )
+
+
+def _others(path: Path) -> tuple[Path, ...]:
+    """The files that belong to one beside it; none of one that is not there, which is said when it is to be read."""
+    return files_of(path)[1:] if path.is_file() else ()
 
 
 def _is_same_file(out: Path, path: Path) -> bool:
