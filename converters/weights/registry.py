@@ -90,12 +90,14 @@ class Writing:
 
     Args:
         network: the layers of the network that the weights are of.
+        config: its JSON, as Keras 3 has it.
         max_shard_bytes: how large each of several files may be; None for the format's own measure.
         durable: whether to wait for the disk.
         spared: files that are not to be removed, though they belong to a file that is replaced; links followed.
     """
 
     network: "Sequence[NetworkLayer]" = ()
+    config: str = ""
     max_shard_bytes: int | None = None
     durable: bool = True
     spared: frozenset[Path] = frozenset()
@@ -178,6 +180,7 @@ def write_weights(
     weights: Weights,
     network: "Sequence[NetworkLayer]" = (),
     *,
+    config: str = "",
     dtype: "npt.DTypeLike | None" = None,
     max_shard_bytes: int | None = None,
     durable: bool = True,
@@ -188,6 +191,7 @@ def write_weights(
     Args:
         network: the layers of the network that the weights are of, as `converters.to_keras` gives them: files of Keras
             need them.
+        config: the JSON of that network (`converters.to_keras_json`), which `.keras` archives hold.
         dtype: of all weights that are floats; None keeps the type of each.
         max_shard_bytes: how large each file may be, where several are written (`.safetensors.index.json`).
         durable: whether to wait for the disk, so that the file survives a power failure.
@@ -198,7 +202,9 @@ def write_weights(
     """
     suffix = _suffix(path, WRITERS)
     written = weights if dtype is None else cast_weights(weights, dtype)
-    how = Writing(network=network, max_shard_bytes=max_shard_bytes, durable=durable, spared=_resolved(spared))
+    how = Writing(
+        network=network, config=config, max_shard_bytes=max_shard_bytes, durable=durable, spared=_resolved(spared)
+    )
     _write(path, suffix, how, lambda place: WRITERS[suffix](place, written, how))
 
 

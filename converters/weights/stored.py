@@ -3,6 +3,7 @@
 import errno
 import os
 import weakref
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from math import prod
@@ -14,7 +15,7 @@ import numpy.typing as npt
 
 from converters.errors import WeightFileError
 
-__all__ = ["PIECE_BYTES", "ByteRange", "OpenFile", "StoredArray"]
+__all__ = ["PIECE_BYTES", "ByteRange", "FileArray", "OpenFile", "StoredArray"]
 
 Array = npt.NDArray[Any]
 
@@ -114,6 +115,11 @@ class ByteRange:
         """All of it. Raises WeightFileError as `OpenFile.read`."""
         return self.file.read(self.start, self.length)
 
+    def pieces(self, step: int = PIECE_BYTES) -> Iterator[Array]:
+        """Its bytes in order, in arrays of at most so many."""
+        for start in range(self.start, self.start + self.length, step):
+            yield self.file.read(start, min(step, self.start + self.length - start))
+
     def stored(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> "StoredArray":
         """What reads the array that it is."""
         assert prod(shape) * dtype.itemsize == self.length, (shape, dtype, self.length)
@@ -124,8 +130,25 @@ class ByteRange:
         self.file.copy(self.start, self.length, file)
 
 
+class FileArray(ABC):
+    """What reads an array of a file. `Weight.read` is one where more is known of how the array lies there."""
+
+    @property
+    @abstractmethod
+    def range(self) -> ByteRange | None:
+        """Where the values lie, in C order and in the byte order of this machine; None if they do not lie so."""
+
+    @abstractmethod
+    def __call__(self) -> Array:
+        """The values."""
+
+    def pieces(self) -> Iterator[Array]:
+        """The values in C order, as arrays that follow on each other and are read when their turn comes."""
+        yield self()
+
+
 @dataclass(frozen=True)
-class StoredArray:
+class StoredArray(FileArray):
     """What reads an array that lies in one piece in a file, in C order and in the byte order of this machine.
 
     Args:
@@ -144,9 +167,5 @@ class StoredArray:
         return self.range.read().view(self.dtype).reshape(self.shape)
 
     def pieces(self) -> Iterator[Array]:
-        """The values in order, as arrays of one axis that are read when their turn comes."""
-        lies = self.range
-        step = PIECE_BYTES // self.dtype.itemsize * self.dtype.itemsize
-        for start in range(0, lies.length, step):
-            count = min(step, lies.length - start)
-            yield lies.file.read(lies.start + start, count).view(self.dtype)
+        for piece in self.range.pieces(PIECE_BYTES // self.dtype.itemsize * self.dtype.itemsize):
+            yield piece.view(self.dtype)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from converters.errors import WeightFileError
-from converters.weights.stored import ByteRange, StoredArray
+from converters.weights.stored import ByteRange, FileArray
 
 __all__ = ["FLOAT_DTYPES", "Array", "Weight", "Weights", "as_bytes", "cast_weights", "collect_weights"]
 
@@ -28,7 +28,7 @@ class Weight:
         name: `<layer>.<parameter>`, as the file spells it unless `stored_name` does.
         shape: in ONNX/torch axis order.
         dtype: as stored; `ml_dtypes.bfloat16` for bfloat16.
-        read: gives the values in `shape` and `dtype`, possibly read-only; raises WeightFileError. A `StoredArray`
+        read: gives the values in `shape` and `dtype`, possibly read-only; raises WeightFileError. A `FileArray`
             where they lie in a file as they are, so that they can be copied without being read.
         file: the file's name, for error messages.
         stored_name: what the file calls it, where that is another name.
@@ -52,7 +52,7 @@ class Weight:
     @property
     def range(self) -> ByteRange | None:
         """Where the values lie in a file as `read` gives them; None if they lie in none."""
-        return self.read.range if isinstance(self.read, StoredArray) else None
+        return self.read.range if isinstance(self.read, FileArray) else None
 
     def values(self, dtype: npt.DTypeLike) -> Array:
         """The values, cast to `dtype`; NaN and infinity stay what they are.
@@ -81,7 +81,7 @@ class Weight:
 
     def pieces(self) -> Iterator[Array]:
         """The values in C order, as arrays that follow on each other: several where they need not be read at once."""
-        if isinstance(self.read, StoredArray | _CastArray):
+        if isinstance(self.read, FileArray):
             yield from self.read.pieces()
         else:
             yield self.read()
@@ -101,11 +101,15 @@ class Weight:
 
 
 @dataclass(frozen=True)
-class _CastArray:
+class _CastArray(FileArray):
     """What reads a weight and casts its values."""
 
     weight: Weight
     dtype: np.dtype[Any]
+
+    @property
+    def range(self) -> None:
+        return None
 
     def __call__(self) -> Array:
         stored = self.weight.read()

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy.typing as npt
 
 from converters.roles import layer_of
-from converters.to_keras import to_keras
+from converters.to_keras import KerasNetwork, to_keras
 from converters.weights import (
     NetworkLayer,
     Weight,
@@ -85,8 +85,11 @@ class Target(ABC):
         written = {name: carried.get(name, weight) for name, weight in self.weights.items()}
         if how.dtype is None:
             written = {name: weight.cast(self.weights[name].dtype) for name, weight in written.items()}
-        layers = self.layers_of_keras() if is_written_by_network(path) else ()
-        write_weights(path, written, layers, dtype=how.dtype, **options)  # type: ignore[arg-type]
+        if is_written_by_network(path):
+            keras = self.keras_network()
+            write_weights(path, written, keras.layers, config=keras.json, dtype=how.dtype, **options)  # type: ignore[arg-type]
+        else:
+            write_weights(path, written, dtype=how.dtype, **options)  # type: ignore[arg-type]
 
     def require_writable(self, path: Path) -> None:
         """Nothing, if a file of this name can be made of the target. Raises as `write`; nothing is read or written."""
@@ -101,8 +104,8 @@ class Target(ABC):
         is_written_by_network(path)  # refuses a kind that is unknown
 
     @abstractmethod
-    def layers_of_keras(self) -> Sequence[NetworkLayer]:
-        """The layers in Keras' order, for files in which weights stand by layers.
+    def keras_network(self) -> KerasNetwork:
+        """Its network as Keras has it, for files in which weights stand by layers.
 
         Raises:
             TransplantError: if the target does not tell them.
@@ -129,8 +132,8 @@ class ModelTarget(Target):
     def network(self) -> Sequence[NetworkLayer]:
         return network_layers(self._file.model)
 
-    def layers_of_keras(self) -> Sequence[NetworkLayer]:
-        return to_keras(open_onnx(self.path), str(self.path)).layers  # with constants, which belong to what it compares
+    def keras_network(self) -> KerasNetwork:
+        return to_keras(open_onnx(self.path), str(self.path))  # with constants, which belong to what it compares
 
 
 class WeightsTarget(Target):
@@ -156,7 +159,7 @@ class WeightsTarget(Target):
     def network(self) -> Sequence[NetworkLayer]:
         return ()
 
-    def layers_of_keras(self) -> Sequence[NetworkLayer]:
+    def keras_network(self) -> KerasNetwork:
         raise TransplantError(
             "does not say which layers its weights are of, and in which order Keras has them, so that no such file "
             "can be made of it",
