@@ -1,4 +1,4 @@
-"""Carries out a plan: what is to be copied, under the target's names, goes into a model or a file."""
+"""Carries out a plan: what is to be carried, under the target's names, goes into a model or a file."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -6,17 +6,23 @@ from dataclasses import replace
 import onnx_ir as ir
 
 from converters.weights import Weight, Weights
-from converters.weights.onnx import fill_initializers, initializer_tensor
+from converters.weights.onnx import fill_initializers, initializer_weights
 from onnxgrid.transplant.plan import TransplantPlan
 
 __all__ = ["apply_plan", "carried_weights"]
 
 
-def carried_weights(plan: TransplantPlan, source: Weights) -> Mapping[str, Weight]:
-    """What a plan carries, by the target's names and in its shapes; values and types are the source's until read."""
+def carried_weights(plan: TransplantPlan, source: Weights, target: Weights) -> Mapping[str, Weight]:
+    """What a plan carries, by the target's names and in its shapes; values are read, and adapted, when asked for.
+
+    Args:
+        target: what the target holds so far: some rules fill up with it.
+    """
     return {
-        match.target.name: replace(source[match.source], name=match.target.name, stored_name=match.stored_name)
-        for match in plan.copied
+        match.target.name: replace(
+            match.carried(source, target[match.target.name].read), name=match.target.name, stored_name=match.stored_name
+        )
+        for match in plan.carried
     }
 
 
@@ -26,6 +32,6 @@ def apply_plan(plan: TransplantPlan, source: Weights, model: ir.Model) -> ir.Mod
     The source is read when the values are: then WeightFileError is raised if one cannot be read, or does not fit the
     type of its initializer.
     """
-    carried = carried_weights(plan, source)
-    dtypes = {name: initializer_tensor(model, name).dtype.numpy() for name in carried}
-    return fill_initializers(model, {name: weight.cast(dtypes[name]).read for name, weight in carried.items()})
+    target = initializer_weights(model, "the model")
+    carried = carried_weights(plan, source, target)
+    return fill_initializers(model, {name: weight.cast(target[name].dtype).read for name, weight in carried.items()})

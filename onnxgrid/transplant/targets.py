@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy.typing as npt
+import onnx_ir as ir
 
 from converters.roles import layer_of
 from converters.to_keras import KerasNetwork, to_keras
@@ -69,6 +70,11 @@ class Target(ABC):
     @abstractmethod
     def network(self) -> Sequence[NetworkLayer]:
         """Its layers, as readers of other files want to know them; none, if it does not know them."""
+
+    @property
+    def graph(self) -> ir.Model | None:
+        """Its graph, to be asked how it uses its weights; None if it has none. Initializers may lack their values."""
+        return None
 
     def write(self, path: Path, carried: Mapping[str, Weight], how: Output) -> None:
         """Write the target to a file, with other values of those weights.
@@ -131,6 +137,10 @@ class ModelTarget(Target):
     @property
     def network(self) -> Sequence[NetworkLayer]:
         return network_layers(self._file.model)
+
+    @property
+    def graph(self) -> ir.Model | None:
+        return self._file.model
 
     def keras_network(self) -> KerasNetwork:
         return to_keras(open_onnx(self.path), str(self.path))  # with constants, which belong to what it compares
