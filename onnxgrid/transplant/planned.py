@@ -3,13 +3,16 @@
 import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import onnx
 import onnx_ir as ir
 
 from converters import save_model
 from converters.weights import files_of
+from converters.weights.weight import FLOAT_DTYPES
 from onnxgrid.errors import TransplantError
 from onnxgrid.transplant.apply import carried_weights
 from onnxgrid.transplant.ends import Ends, FileOrModel, MemoryTarget, expected_names, open_ends
@@ -118,7 +121,7 @@ class PlannedTransplant:
         changes = changes_of(self.plan, self.ends.source.weights, self.ends.target.weights) if statistics else {}
         written, model = False, None
         if not dry_run:
-            how = Output(dtype=dtype, max_shard_bytes=max_shard_bytes)
+            how = Output(dtype=_float_dtype(dtype), max_shard_bytes=max_shard_bytes)
             written, model = out is not None, self._write(out, how)
         places = self.ends.source.place, self.ends.target_place, None if out is None else str(out)
         return TransplantReport(*places, written, self.plan, changes, model)
@@ -152,6 +155,22 @@ class PlannedTransplant:
                 place,
                 self.ends.target_place,
             )
+
+
+def _float_dtype(given: npt.DTypeLike | None) -> np.dtype[Any] | None:
+    if given is None:
+        return None
+    try:
+        dtype = np.dtype(given)
+    except TypeError:
+        dtype = None
+    if dtype not in FLOAT_DTYPES:
+        raise TransplantError(
+            "is not a type that weights are cast to",
+            place=f"dtype {given!r}",
+            fix=f"Use one of: {', '.join(sorted(str(known) for known in FLOAT_DTYPES))}.",
+        )
+    return dtype
 
 
 def require_output(

@@ -59,9 +59,9 @@ class TransplantReport:
         return f"{self._outcome()}: {counts}"
 
     def _outcome(self) -> str:
-        if self.model is not None:
-            return "model in memory"
-        return str(self.out) if self.written else "dry run, nothing written"
+        if self.written:
+            return str(self.out)
+        return "dry run, nothing written" if self.model is None else "model in memory"
 
     def to_json(self) -> dict[str, Any]:
         """Files, counts and lists, of strings, numbers, lists, dicts and None only."""

@@ -280,14 +280,24 @@ def test_the_json_report_holds_the_files_the_counts_and_the_five_lists(tmp_path)
                 "source_name": "enc.weight",
                 "source_shape": [2, 2],
                 "target_shape": [2, 2],
+                "confidence": 1.0,
             }
         ],
         "adapted": [],
         "unmatched_in_source": [{"name": "old.bias", "source_name": "old.bias", "source_shape": [1]}],
         "unmatched_in_target": [{"name": "new.bias", "layer": "new", "target_shape": [4]}],
         "shape_mismatch": [
-            {"name": "down.bias", "layer": "down", "source_name": "enc.bias", "source_shape": [2], "target_shape": [3]}
+            {
+                "name": "down.bias",
+                "layer": "down",
+                "source_name": "enc.bias",
+                "source_shape": [2],
+                "target_shape": [3],
+                "confidence": 1.0,
+            }
         ],
+        "uncertain": [],
+        "excluded": [],
     }
 
 
