@@ -62,11 +62,11 @@ class OnnxFile:
     def weights(self) -> Weights:
         """The parameters and statistics of the model, in the order of its initializers; no constants."""
         roles = initializer_roles(self.model)
-        return collect_weights(
-            self._weight(tensor)
-            for tensor in self.skeleton.proto.graph.initializer
-            if roles[tensor.name].kind is not Role.CONSTANT
-        )
+        return collect_weights(w for w in self.tensors().values() if roles[w.name].kind is not Role.CONSTANT)
+
+    def tensors(self) -> Weights:
+        """All initializers of the model's main graph, constants too, in their order."""
+        return collect_weights(self._weight(tensor) for tensor in self.skeleton.proto.graph.initializer)
 
     def _weight(self, tensor: onnx.TensorProto) -> Weight:
         weight = initializer_weight(tensor.name, initializer_tensor(self.model, tensor.name), str(self.path))

@@ -10,23 +10,8 @@ import pytest
 from onnxgrid.transplant import transplant
 from onnxgrid.transplant.rules import TransplantRules
 from onnxgrid.transplant.structure import Pair, pair_by_structure
+from tests.graph_text import X, model
 
-HEADER = '<ir_version: 8, opset_import: ["" : 17]>'
-
-
-def model(inputs, body, **parameters):
-    """A graph from x (N, 2, 8, 8) to y; the parameters have these shapes."""
-    held = ", ".join(f"float[{','.join(map(str, shape))}] {name}" for name, shape in parameters.items())
-    parsed = ir.from_onnx_text(f"{HEADER} net ({inputs}, {held}) => (float[] y) {{ {body} }}")
-    for value in list(parsed.graph.inputs):
-        if value.name in parameters:
-            value.const_value = ir.tensor(np.zeros(parameters[value.name], np.float32), name=value.name)
-            parsed.graph.inputs.remove(value)
-            parsed.graph.register_initializer(value)
-    return parsed
-
-
-X = "float[N,2,8,8] x"
 CHAIN = "a = Conv(x, w1) b = Relu(a) c = Conv(b, w2) y = Conv(c, w3)"
 SAME_SHAPES = {"w1": (2, 2, 3, 3), "w2": (2, 2, 3, 3), "w3": (2, 2, 3, 3)}
 

@@ -4,7 +4,7 @@ import onnx_ir as ir
 import pytest
 
 from onnxgrid.transplant.usage import Flattened, ParameterUse, parameter_uses
-from tests.onnxgrid.transplant.test_structure import X, model
+from tests.graph_text import X, model
 
 USES = {  # the fact -> body, shape of w, use of w
     "a convolution": ("y = Conv(x, w)", (3, 2, 3, 3), ParameterUse("Conv", 1)),
