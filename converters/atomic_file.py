@@ -26,14 +26,14 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
     if path.exists() and not path.is_file():
         yield path  # a device or a pipe takes what is written, and cannot be replaced
         return
-    with _written_beside(path) as (temporary, handle):
+    with _written_beside(path) as temporary:
         yield temporary
         if durable:
-            os.fsync(handle)
+            _sync(temporary)
         _take_permissions(temporary, path)
         os.replace(temporary, path)
         if durable:
-            _sync_folder(path.parent)
+            _sync(path.parent)
 
 
 @contextlib.contextmanager
@@ -56,13 +56,13 @@ def replacing_with_others(
     placed: list[Path] = []
     try:
         with contextlib.ExitStack() as stack:
-            temporary, handle = stack.enter_context(_written_beside(path))
+            temporary = stack.enter_context(_written_beside(path))
             beside = {name: stack.enter_context(_written_beside(path.with_name(name))) for name in others}
-            yield temporary, {name: other for name, (other, _handle) in beside.items()}
+            yield temporary, beside
             if durable:
-                for written in (handle, *(other_handle for _other, other_handle in beside.values())):
-                    os.fsync(written)
-            for name, (other, _handle) in beside.items():
+                for written in (temporary, *beside.values()):
+                    _sync(written)
+            for name, other in beside.items():
                 os.rename(other, path.with_name(name))
                 placed.append(path.with_name(name))
             _take_permissions(temporary, path)
@@ -72,7 +72,7 @@ def replacing_with_others(
         for other in placed:
             other.unlink()
     if durable:
-        _sync_folder(path.parent)
+        _sync(path.parent)
     for old in obsolete:
         old.unlink(missing_ok=True)
 
@@ -106,14 +106,13 @@ def refused_unless_written(path: Path, refusal: type[UserError]) -> Iterator[Non
 
 
 @contextlib.contextmanager
-def _written_beside(path: Path) -> Iterator[tuple[Path, int]]:
-    """A new file beside `path`, and a handle of it; removed unless it was renamed."""
+def _written_beside(path: Path) -> Iterator[Path]:
+    """A new file beside `path`; removed unless it was renamed."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{path.suffix}")
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
     try:
-        yield temporary, handle
+        yield temporary
     finally:
-        os.close(handle)
         temporary.unlink(missing_ok=True)
 
 
@@ -130,10 +129,10 @@ def _take_permissions(temporary: Path, path: Path) -> None:
         os.chmod(temporary, path.stat().st_mode & 0o777)
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make the rename itself survive a power failure, where folders can be opened (not on Windows)."""
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    """Make a file survive a power failure, or the names in a folder, where folders can be opened (not on Windows)."""
+    if os.name == "posix" or not path.is_dir():
+        handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
         try:
             os.fsync(handle)
         finally:

@@ -11,10 +11,9 @@ from typing import Any, BinaryIO, Protocol
 import numpy as np
 import onnx_ir as ir
 
-__all__ = ["RawValues", "message_without_values", "varint", "write_message", "write_model"]
+from converters.protobuf_fields import tag, varint
 
-LENGTH_DELIMITED = 2
-"""The wire type of messages and bytes."""
+__all__ = ["RawValues", "message_without_values", "write_message", "write_model"]
 
 NO_VALUES = ir.Tensor(np.empty(0, np.uint8))
 
@@ -137,18 +136,8 @@ def _around(field: str, message: Any) -> tuple[bytes, bytes]:
 
 def _header(field: str, size: int, message: Any) -> bytes:
     """What stands before so many bytes of a field of this message."""
-    return varint(_number(field, message) << 3 | LENGTH_DELIMITED) + varint(size)
+    return tag(_number(field, message)) + varint(size)
 
 
 def _number(field: str, message: Any) -> int:
     return int(message.DESCRIPTOR.fields_by_name[field].number)
-
-
-def varint(number: int) -> bytes:
-    """A number in groups of seven bits, the lowest first; all but the last are marked."""
-    groups = bytearray()
-    while number > 0x7F:
-        groups.append(number & 0x7F | 0x80)
-        number >>= 7
-    groups.append(number)
-    return bytes(groups)

@@ -92,7 +92,7 @@ def write_npy(path: Path, weights: Weights, _how: Writing) -> None:
             f"holds one array, and there are {len(weights)} weights", place=str(path), fix="Write a .npz file."
         )
     (weight,) = weights.values()
-    with path.open("wb") as file:
+    with path.open("r+b") as file:
         _write_header(file, weight)
         weight.tofile(file)
 

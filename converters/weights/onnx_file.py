@@ -4,8 +4,9 @@ A model is written as it is, but for the values of its initializers: those that 
 in one file beside the new model.
 """
 
+import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ import onnx_ir as ir
 
 from converters.atomic_file import replacing_with_others
 from converters.errors import WeightFileError
+from converters.head_start import Piece, offsets
 from converters.model_bytes import RawValues, write_message
 from converters.roles import Role, initializer_roles
 from converters.weights.onnx import checked_model, initializer_tensor, initializer_weight, read_message
@@ -28,11 +30,6 @@ from converters.weights.weight import Weight, Weights, collect_weights
 __all__ = ["OnnxFile", "data_files", "read_onnx", "rewrite_onnx"]
 
 DATA_SUFFIX = ".data"
-
-SMALL_ALIGNMENT = 64
-PAGE_BYTES = 2**12
-ALIGNED_BYTES = 2**20
-"""Tensors of a MiB or more begin at a page, so that they can be mapped, and shared where the file system can."""
 
 VALUE_FIELDS = ("float_data", "int32_data", "string_data", "int64_data", "double_data", "uint64_data", "raw_data")
 
@@ -130,9 +127,10 @@ def rewrite_onnx(path: Path, like: Path, _kept: Weights, changed: Weights, how: 
     old = [] if not path.is_file() else _own_data_files(path, how)
     with replacing_with_others(path, names, durable=how.durable, obsolete=old) as (temporary, others):
         for name, other in others.items():
-            with other.open("wb") as file:
-                _write_data(external, name, file)
-        with temporary.open("wb") as file:
+            begun = {} if how.head_start is None else how.head_start.take(other)
+            with other.open("r+b") as file:
+                _write_data(external, name, file, begun)
+        with temporary.open("r+b") as file:
             write_message(message, inline, file)
 
 
@@ -172,17 +170,29 @@ def _external_values(
         yield tensor, changed[tensor.name] if is_changed else source.data.locate(tensor)
 
 
-def _write_data(tensors: Iterable[tuple[onnx.TensorProto, RawValues]], name: str, file: BinaryIO) -> None:
-    """Write the values of tensors to a file of this name, and change what they say of where they lie."""
-    for tensor, values in tensors:
-        alignment = PAGE_BYTES if values.nbytes >= ALIGNED_BYTES else SMALL_ALIGNMENT
-        start = file.tell() + -file.tell() % alignment
-        file.seek(start)
-        values.tofile(file)
+def _write_data(
+    tensors: Sequence[tuple[onnx.TensorProto, RawValues]], name: str, file: BinaryIO, begun: Mapping[int, Piece]
+) -> None:
+    """Write the values of tensors to a file of this name, and change what they say of where they lie.
+
+    Args:
+        begun: what stands in the file already, by its place there.
+    """
+    for (tensor, values), start in zip(tensors, offsets(values.nbytes for _tensor, values in tensors), strict=True):
+        if not _is_copied(values, begun.get(start)):
+            file.seek(start)
+            values.tofile(file)
         del tensor.external_data[:]
         for key, value in (("location", name), ("offset", str(start)), ("length", str(values.nbytes))):
             tensor.external_data.add(key=key, value=value)
-    file.truncate()
+
+
+def _is_copied(values: RawValues, piece: Piece | None) -> bool:
+    lies = values.range if isinstance(values, Weight) else values
+    if piece is None or not isinstance(lies, ByteRange):
+        return False
+    status = os.fstat(lies.file.descriptor)
+    return piece == Piece(status.st_dev, status.st_ino, lies.start, lies.length)
 
 
 def _data_names(model: str, attempt: str, *, there: bool) -> list[str]:

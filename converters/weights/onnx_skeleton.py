@@ -5,25 +5,19 @@ left of the message. Source: protobuf.dev/programming-guides/encoding.
 """
 
 import mmap
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError
 
-from converters.model_bytes import varint
+from converters.protobuf_fields import LENGTH_DELIMITED, BrokenMessage, Field, fields, tag, varint
 from converters.weights.stored import ByteRange, OpenFile
 
 __all__ = ["Skeleton", "read_skeleton"]
 
 LARGE_BYTES = 2**16
 """Initializers of fewer bytes are left in the message."""
-
-VARINT, FIXED64, LENGTH_DELIMITED, FIXED32 = 0, 1, 2, 5
-"""Wire types."""
-
-MAX_VARINT_BYTES = 10
 
 
 def _field(message: type, name: str) -> int:
@@ -43,17 +37,6 @@ class Skeleton:
     values: dict[str, ByteRange]
 
 
-@dataclass(frozen=True)
-class _Part:
-    """A field of a message: its number, where it and its content begin, and where both end."""
-
-    number: int
-    wire_type: int
-    start: int
-    content: int
-    end: int
-
-
 def read_skeleton(path: Path) -> Skeleton:
     """The message of a model's file; values that are not in it are not read.
 
@@ -65,7 +48,10 @@ def read_skeleton(path: Path) -> Skeleton:
     if not file.size:
         raise DecodeError("empty")
     with mmap.mmap(file.descriptor, 0, access=mmap.ACCESS_READ) as content:
-        kept, ranges = _without_values(content)
+        try:
+            kept, ranges = _without_values(content)
+        except BrokenMessage as error:
+            raise DecodeError(str(error)) from None
     proto = onnx.ModelProto()
     proto.ParseFromString(kept)
     names = {index: proto.graph.initializer[index].name for index in ranges}
@@ -74,7 +60,7 @@ def read_skeleton(path: Path) -> Skeleton:
 
 def _without_values(content: mmap.mmap) -> tuple[bytes, dict[int, tuple[int, int]]]:
     """The bytes that are left, and where the values lie, by the place of their tensor among the initializers."""
-    parts = list(_parts(content, 0, len(content)))
+    parts = list(fields(content, 0, len(content)))
     graphs = [part for part in parts if part.number == GRAPH and part.wire_type == LENGTH_DELIMITED]
     ranges: dict[int, tuple[int, int]] = {}
     kept: list[bytes] = []
@@ -83,60 +69,26 @@ def _without_values(content: mmap.mmap) -> tuple[bytes, dict[int, tuple[int, int
             graph = (
                 _graph_without_values(content, part, ranges) if len(graphs) == 1 else content[part.content : part.end]
             )
-            kept += [_tag(GRAPH), varint(len(graph)), graph]
+            kept += [tag(GRAPH), varint(len(graph)), graph]
         else:
             kept.append(content[part.start : part.end])
     return b"".join(kept), ranges
 
 
-def _graph_without_values(content: mmap.mmap, graph: _Part, ranges: dict[int, tuple[int, int]]) -> bytes:
+def _graph_without_values(content: mmap.mmap, graph: Field, ranges: dict[int, tuple[int, int]]) -> bytes:
     kept: list[bytes] = []
     count = 0
-    for part in _parts(content, graph.content, graph.end):
+    for part in fields(content, graph.content, graph.end):
         if part.number != INITIALIZER or part.wire_type != LENGTH_DELIMITED:
             kept.append(content[part.start : part.end])
             continue
-        fields = list(_parts(content, part.content, part.end)) if part.end - part.content > LARGE_BYTES else []
-        values = [field for field in fields if field.number == RAW_DATA and field.wire_type == LENGTH_DELIMITED]
+        parts = list(fields(content, part.content, part.end)) if part.end - part.content > LARGE_BYTES else []
+        values = [field for field in parts if field.number == RAW_DATA and field.wire_type == LENGTH_DELIMITED]
         if len(values) == 1 and values[0].end - values[0].content > LARGE_BYTES:
             ranges[count] = values[0].content, values[0].end
-            tensor = b"".join(content[f.start : f.end] for f in fields if f is not values[0])
-            kept += [_tag(INITIALIZER), varint(len(tensor)), tensor]
+            tensor = b"".join(content[f.start : f.end] for f in parts if f is not values[0])
+            kept += [tag(INITIALIZER), varint(len(tensor)), tensor]
         else:
             kept.append(content[part.start : part.end])
         count += 1
     return b"".join(kept)
-
-
-def _parts(content: mmap.mmap, start: int, end: int) -> Iterator[_Part]:
-    """The fields of a message that lies between two places."""
-    while start < end:
-        tag, at = _read_varint(content, start, end)
-        wire_type = tag & 7
-        if wire_type == VARINT:
-            _value, after = _read_varint(content, at, end)
-        elif wire_type == LENGTH_DELIMITED:
-            length, at = _read_varint(content, at, end)
-            after = at + length
-        elif wire_type in (FIXED64, FIXED32):
-            after = at + (8 if wire_type == FIXED64 else 4)
-        else:
-            raise DecodeError(f"wire type {wire_type}")
-        if after > end:
-            raise DecodeError("breaks off")
-        yield _Part(tag >> 3, wire_type, start, at, after)
-        start = after
-
-
-def _read_varint(content: mmap.mmap, start: int, end: int) -> tuple[int, int]:
-    """A number in groups of seven bits, and where it ends."""
-    number = 0
-    for index, byte in enumerate(content[start : min(end, start + MAX_VARINT_BYTES)]):
-        number |= (byte & 0x7F) << 7 * index
-        if byte < 0x80:
-            return number, start + index + 1
-    raise DecodeError("breaks off")
-
-
-def _tag(number: int) -> bytes:
-    return varint(number << 3 | LENGTH_DELIMITED)

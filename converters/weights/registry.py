@@ -12,6 +12,7 @@ from converters.weights.weight import Weights, cast_weights
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from converters.head_start import HeadStart
     from converters.weights.keras_names import NetworkLayer
 
 __all__ = [
@@ -94,6 +95,7 @@ class Writing:
         max_shard_bytes: how large each of several files may be; None for the format's own measure.
         durable: whether to wait for the disk.
         spared: files that are not to be removed, though they belong to a file that is replaced; links followed.
+        head_start: what was begun in the background.
     """
 
     network: "Sequence[NetworkLayer]" = ()
@@ -101,6 +103,7 @@ class Writing:
     max_shard_bytes: int | None = None
     durable: bool = True
     spared: frozenset[Path] = frozenset()
+    head_start: "HeadStart | None" = None
 
     def require_room_for_others(self, path: Path) -> None:
         """Nothing, if files beside what stands at `path` are beside `path`.
@@ -218,6 +221,7 @@ def rewrite_weights(
     max_shard_bytes: int | None = None,
     durable: bool = True,
     spared: Iterable[Path] = (),
+    head_start: "HeadStart | None" = None,
 ) -> None:
     """Write a copy of a weight file in which some weights have other values; all else that it holds stays.
 
@@ -229,6 +233,7 @@ def rewrite_weights(
         max_shard_bytes: as of `write_weights`.
         durable: as of `write_weights`.
         spared: as of `write_weights`.
+        head_start: of data that were begun in the background for this path.
 
     Raises:
         WeightFileError: if a weight cannot be read or cast, or the file cannot be written.
@@ -240,7 +245,7 @@ def rewrite_weights(
     new = {name: weight.cast(kept[name].dtype if dtype is None else dtype) for name, weight in changed.items()}
     if dtype is not None:
         new = {name: new.get(name, weight) for name, weight in cast_weights(kept, dtype).items()}
-    how = Writing(max_shard_bytes=max_shard_bytes, durable=durable, spared=_resolved(spared))
+    how = Writing(max_shard_bytes=max_shard_bytes, durable=durable, spared=_resolved(spared), head_start=head_start)
     _write(path, suffix, how, lambda place: REWRITERS[suffix](place, like, kept, new, how))
 
 

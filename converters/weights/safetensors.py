@@ -199,7 +199,7 @@ def _write(path: Path, weights: Weights, metadata: Mapping[str, str]) -> None:
         header[name] = {"dtype": _dtype_name(weight), "shape": list(weight.shape), "data_offsets": [start, end]}
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % ALIGNMENT)
-    with path.open("wb") as file:
+    with path.open("r+b") as file:
         file.write(len(text).to_bytes(LENGTH_BYTES, "little") + text)
         for _name, weight in tensors:
             weight.tofile(file)

@@ -1,7 +1,7 @@
 """`onnxgrid transplant`: weights carried from a file into a model or another file."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -142,26 +142,33 @@ def command(
     """
     if output is None and not dry_run:
         raise click.UsageError("Missing option '-o' / '--output' (or ask for a --dry-run).")
-    from onnxgrid.transplant import transplant
+    from onnxgrid.transplant import begin, transplant
 
-    done = transplant(
-        source,
-        target,
-        output,
-        _rules(**rules),
-        source_graph=source_graph,
-        target_graph=target_graph,
-        strict=strict,
-        dry_run=dry_run,
-        in_place=in_place,
-        dtype=dtype,
-        max_shard_bytes=max_shard_bytes,
-        statistics=report is not None or html is not None,
-    )
+    with begin(source, target, None if dry_run or _asks_for_more(rules) else output) as head_start:
+        done = transplant(
+            source,
+            target,
+            output,
+            _rules(**rules),
+            source_graph=source_graph,
+            target_graph=target_graph,
+            strict=strict,
+            dry_run=dry_run,
+            in_place=in_place,
+            dtype=dtype,
+            max_shard_bytes=max_shard_bytes,
+            statistics=report is not None or html is not None,
+            head_start=head_start,
+        )
     _save(done, report, html)
     _print(done, table=table, as_json=as_json)
     if done.written and not done.plan.carried:
         context.exit(1)
+
+
+def _asks_for_more(rules: Mapping[str, Any]) -> bool:
+    """Whether more is asked for than that what has one name goes to the same name."""
+    return any(value for key, value in rules.items() if key != "match") or rules["match"] != "name"
 
 
 def _rules(*, adapt: tuple[str, ...], **rules: Any) -> "TransplantRules":

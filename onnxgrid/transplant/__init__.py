@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from converters.head_start import HeadStart
     from onnxgrid.transplant.ends import FileOrModel
     from onnxgrid.transplant.matching import Rename
     from onnxgrid.transplant.planned import PlannedTransplant
     from onnxgrid.transplant.report import TransplantReport
     from onnxgrid.transplant.rules import TransplantRules
 
-__all__ = ["plan_transplant", "transplant"]
+__all__ = ["begin", "plan_transplant", "transplant"]
 
 
 def transplant(
@@ -35,6 +36,7 @@ def transplant(
     dtype: "npt.DTypeLike | None" = None,
     max_shard_bytes: int | None = None,
     statistics: bool = False,
+    head_start: "HeadStart | None" = None,
 ) -> "TransplantReport":
     """Write `out`: the target with every weight that `source` has by the same name and shape; report.
 
@@ -59,6 +61,7 @@ def transplant(
         dtype: of all weights of `out` that are floats; None for that of the target. A model keeps its own.
         max_shard_bytes: how large each file may be, where `out` is an index of several (`.safetensors.index.json`).
         statistics: whether the report has the norm and the mean of each tensor before and after, which reads them all.
+        head_start: of a command that has begun to copy; else this function begins.
 
     Raises:
         TransplantError: if `out` is missing, cannot be made of the target, or is one of the two files and not in place;
@@ -67,27 +70,43 @@ def transplant(
     """
     from dataclasses import replace
 
-    from onnxgrid.transplant.planned import plan_ends, require_output
-    from onnxgrid.transplant.rules import TransplantRules
+    begun = head_start or begin(source, target, None if dry_run or renames or rules is not None else out)
+    with begun:
+        from onnxgrid.transplant.planned import plan_ends, require_output
+        from onnxgrid.transplant.rules import TransplantRules
 
-    rules = TransplantRules() if rules is None else rules
-    require_output(source, target, out, dry_run=dry_run, in_place=in_place)
-    planned = plan_ends(
-        source,
-        target,
-        replace(rules, renames=(*rules.renames, *renames)),
-        source_graph=source_graph,
-        target_graph=target_graph,
-    )
-    return planned.apply(
-        out,
-        strict=strict,
-        dry_run=dry_run,
-        in_place=in_place,
-        dtype=dtype,
-        max_shard_bytes=max_shard_bytes,
-        statistics=statistics,
-    )
+        rules = TransplantRules() if rules is None else rules
+        require_output(source, target, out, dry_run=dry_run, in_place=in_place)
+        planned = plan_ends(
+            source,
+            target,
+            replace(rules, renames=(*rules.renames, *renames)),
+            source_graph=source_graph,
+            target_graph=target_graph,
+        )
+        return planned.apply(
+            out,
+            strict=strict,
+            dry_run=dry_run,
+            in_place=in_place,
+            dtype=dtype,
+            max_shard_bytes=max_shard_bytes,
+            statistics=statistics,
+            head_start=begun,
+        )
+
+
+def begin(source: "FileOrModel", target: "FileOrModel", out: Path | str | None) -> "HeadStart":
+    """Begin to copy, before the libraries are loaded that plan and write.
+
+    Args:
+        out: None if nothing will be written there, or what is carried cannot be foreseen from names.
+    """
+    from converters.head_start import HeadStart
+
+    ends = [end for end in (source, target, out) if isinstance(end, Path | str)]
+    paths = [path for path in map(Path, ends) if path.suffix.lower() == ".onnx"]
+    return HeadStart(*paths) if len(paths) == 3 else HeadStart()
 
 
 def plan_transplant(

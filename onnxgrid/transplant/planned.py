@@ -10,7 +10,8 @@ import numpy.typing as npt
 import onnx
 import onnx_ir as ir
 
-from converters import save_model
+from converters.head_start import HeadStart
+from converters.model_file import save_model
 from converters.weights import files_of
 from converters.weights.weight import FLOAT_DTYPES
 from onnxgrid.errors import TransplantError
@@ -101,6 +102,7 @@ class PlannedTransplant:
         dtype: npt.DTypeLike | None = None,
         max_shard_bytes: int | None = None,
         statistics: bool = False,
+        head_start: HeadStart | None = None,
     ) -> TransplantReport:
         """Carry it out, as `onnxgrid.transplant` does, which documents the arguments and errors."""
         out = None if out is None else Path(out)
@@ -121,7 +123,7 @@ class PlannedTransplant:
         changes = changes_of(self.plan, self.ends.source.weights, self.ends.target.weights) if statistics else {}
         written, model = False, None
         if not dry_run:
-            how = Output(dtype=_float_dtype(dtype), max_shard_bytes=max_shard_bytes)
+            how = Output(dtype=_float_dtype(dtype), max_shard_bytes=max_shard_bytes, head_start=head_start)
             written, model = out is not None, self._write(out, how)
         places = self.ends.source.place, self.ends.target_place, None if out is None else str(out)
         return TransplantReport(*places, written, self.plan, changes, model)

@@ -7,12 +7,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy.typing as npt
 import onnx_ir as ir
 
 from converters.roles import layer_of
-from converters.to_keras import KerasNetwork, to_keras
 from converters.weights import (
     NetworkLayer,
     Weight,
@@ -29,6 +29,10 @@ from converters.weights.onnx_file import OnnxFile
 from onnxgrid.errors import TransplantError
 from onnxgrid.transplant.plan import TargetParameter, describe_targets
 
+if TYPE_CHECKING:
+    from converters.head_start import HeadStart
+    from converters.to_keras import KerasNetwork
+
 __all__ = ["MODEL_SUFFIX", "Output", "Target", "open_target"]
 
 MODEL_SUFFIX = ".onnx"
@@ -43,12 +47,14 @@ class Output:
         max_shard_bytes: how large each file may be, where several are written.
         durable: whether to wait for the disk.
         spared: files that are not to be removed, though they belong to what stands at the output.
+        head_start: of data that were begun in the background.
     """
 
     dtype: npt.DTypeLike | None = None
     max_shard_bytes: int | None = None
     durable: bool = False
     spared: Iterable[Path] = ()
+    head_start: "HeadStart | None" = None
 
 
 class Target(ABC):
@@ -84,18 +90,33 @@ class Target(ABC):
             WeightFileError: if values cannot be read or cast, or the file cannot be written.
         """
         self.require_writable(path)
-        options = {"max_shard_bytes": how.max_shard_bytes, "durable": how.durable, "spared": how.spared}
         if is_rewritten_as(self.path, path):
-            rewrite_weights(path, self.path, self.weights, carried, dtype=how.dtype, **options)  # type: ignore[arg-type]
+            rewrite_weights(
+                path,
+                self.path,
+                self.weights,
+                carried,
+                dtype=how.dtype,
+                max_shard_bytes=how.max_shard_bytes,
+                durable=how.durable,
+                spared=how.spared,
+                head_start=how.head_start,
+            )
             return
         written = {name: carried.get(name, weight) for name, weight in self.weights.items()}
         if how.dtype is None:
             written = {name: weight.cast(self.weights[name].dtype) for name, weight in written.items()}
-        if is_written_by_network(path):
-            keras = self.keras_network()
-            write_weights(path, written, keras.layers, config=keras.json, dtype=how.dtype, **options)  # type: ignore[arg-type]
-        else:
-            write_weights(path, written, dtype=how.dtype, **options)  # type: ignore[arg-type]
+        keras = self.keras_network() if is_written_by_network(path) else None
+        write_weights(
+            path,
+            written,
+            () if keras is None else keras.layers,
+            config="" if keras is None else keras.json,
+            dtype=how.dtype,
+            max_shard_bytes=how.max_shard_bytes,
+            durable=how.durable,
+            spared=how.spared,
+        )
 
     def require_writable(self, path: Path) -> None:
         """Nothing, if a file of this name can be made of the target. Raises as `write`; nothing is read or written."""
@@ -110,7 +131,7 @@ class Target(ABC):
         is_written_by_network(path)  # refuses a kind that is unknown
 
     @abstractmethod
-    def keras_network(self) -> KerasNetwork:
+    def keras_network(self) -> "KerasNetwork":
         """Its network as Keras has it, for files in which weights stand by layers.
 
         Raises:
@@ -142,7 +163,9 @@ class ModelTarget(Target):
     def graph(self) -> ir.Model | None:
         return self._file.model
 
-    def keras_network(self) -> KerasNetwork:
+    def keras_network(self) -> "KerasNetwork":
+        from converters.to_keras import to_keras  # all layers, which nothing else here needs
+
         return to_keras(open_onnx(self.path), str(self.path))  # with constants, which belong to what it compares
 
 
@@ -169,7 +192,7 @@ class WeightsTarget(Target):
     def network(self) -> Sequence[NetworkLayer]:
         return ()
 
-    def keras_network(self) -> KerasNetwork:
+    def keras_network(self) -> "KerasNetwork":
         raise TransplantError(
             "does not say which layers its weights are of, and in which order Keras has them, so that no such file "
             "can be made of it",
