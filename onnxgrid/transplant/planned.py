@@ -7,16 +7,17 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnx
 import onnx_ir as ir
 
-from converters.head_start import HeadStart
-from converters.model_file import save_model
-from converters.weights import files_of
+from converters import save_model
+from converters.atomic_file import replacing_or_refused
+from converters.errors import WeightFileError
+from converters.weights import files_of, is_rewritten_as
 from converters.weights.weight import FLOAT_DTYPES
 from onnxgrid.errors import TransplantError
 from onnxgrid.transplant.apply import carried_weights
-from onnxgrid.transplant.ends import Ends, FileOrModel, MemoryTarget, expected_names, open_ends
+from onnxgrid.transplant.ends import Ends, FileOrModel, MemoryTarget, Model, expected_names, open_ends
+from onnxgrid.transplant.moments import Checkpoint, open_checkpoint, write_checkpoint
 from onnxgrid.transplant.output import check_output, is_same_file
 from onnxgrid.transplant.plan import TransplantPlan
 from onnxgrid.transplant.planning import Side, plan_between
@@ -24,7 +25,7 @@ from onnxgrid.transplant.report import TransplantReport
 from onnxgrid.transplant.rules import TransplantRules
 from onnxgrid.transplant.statistics import changes_of
 from onnxgrid.transplant.structure import Pair
-from onnxgrid.transplant.targets import Output
+from onnxgrid.transplant.targets import Output, Target
 
 __all__ = ["PlannedTransplant", "plan_ends", "require_output"]
 
@@ -121,29 +122,37 @@ class PlannedTransplant:
                 fix="Leave dtype and max_shard_bytes out.",
             )
         changes = changes_of(self.plan, self.ends.source.weights, self.ends.target.weights) if statistics else {}
-        written, model = False, None
-        if not dry_run:
-            how = Output(dtype=_float_dtype(dtype), max_shard_bytes=max_shard_bytes, head_start=head_start)
-            written, model = out is not None, self._write(out, how)
-        places = self.ends.source.place, self.ends.target_place, None if out is None else str(out)
-        return TransplantReport(*places, written, self.plan, changes, model)
-
-    def _write(self, out: Path | None, how: Output) -> onnx.ModelProto | ir.Model | None:
-        target = self.ends.target
-        carried = carried_weights(self.plan, self.ends.source.weights, target.weights)
+        model: Model | None = None
+        moments: tuple[str, ...] = ()
         if isinstance(target, MemoryTarget):
-            model = target.filled(carried)
-            if out is not None:
-                save_model(model if isinstance(model, ir.Model) else ir.from_proto(model), out)
-            return model
-        assert out is not None, "a file is written to a file, as was checked"
+            model = None if dry_run else self._fill(target, out)
+        elif not dry_run:
+            assert out is not None, "a file is written to a file, as was checked"
+            how = Output(dtype=_float_dtype(dtype), max_shard_bytes=max_shard_bytes, head_start=head_start)
+            moments = self._write(target, out, how)
+        places = self.ends.source.place, self.ends.target_place, None if out is None else str(out)
+        written = out is not None and not dry_run
+        return TransplantReport(*places, written, self.plan, changes, moments, model)
+
+    def _fill(self, target: MemoryTarget, out: Path | None) -> Model:
+        model = target.filled(carried_weights(self.plan, self.ends.source.weights, target.weights))
+        if out is not None:
+            save_model(model if isinstance(model, ir.Model) else ir.from_proto(model), out)
+        return model
+
+    def _write(self, target: Target, out: Path, how: Output) -> tuple[str, ...]:
+        """Write the target's file anew; the names of the parameters whose moments went with them."""
+        carried = carried_weights(self.plan, self.ends.source.weights, target.weights)
         paths = [path for path in (self.ends.source.path, target.path) if path is not None]
         read = [path for path in paths if not is_same_file(out, path)]
         durable = len(read) < len(paths)  # what is replaced cannot be made again
-        target.write(
-            out, carried, replace(how, durable=durable, spared=[file for path in read for file in files_of(path)])
-        )
-        return None
+        checkpoints = None if how.dtype is not None else _checkpoints(self.ends.source.path, target.path, out)
+        if checkpoints is not None:
+            with replacing_or_refused(out, WeightFileError, durable=durable) as temporary:
+                return write_checkpoint(temporary, *checkpoints, self.plan, carried)
+        spared = [file for path in read for file in files_of(path)]
+        target.write(out, carried, replace(how, durable=durable, spared=spared))
+        return ()
 
     def warn(self) -> None:
         """Log what was asked for and does not happen: renames that match nothing, and a transplant of nothing."""
@@ -157,6 +166,15 @@ class PlannedTransplant:
                 place,
                 self.ends.target_place,
             )
+
+
+def _checkpoints(source: Path | None, target: Path, out: Path) -> tuple[Checkpoint, Checkpoint] | None:
+    """The target and the source, if both are checkpoints of `onnxgrid train`, and the output is to be one."""
+    if not is_rewritten_as(target, out):
+        return None
+    first = open_checkpoint(source)
+    second = None if first is None else open_checkpoint(target)
+    return None if first is None or second is None else (second, first)
 
 
 def _float_dtype(given: npt.DTypeLike | None) -> np.dtype[Any] | None:

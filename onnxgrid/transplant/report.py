@@ -33,6 +33,7 @@ class TransplantReport:
         out: the file; None where none was named.
         written: false after a dry run.
         statistics: by name of the target's parameters, their values before and after, where this was asked for.
+        moments: parameters of a checkpoint whose moments the optimizer has from the source.
         model: what came of a target in memory, of its type; None of a file.
     """
 
@@ -42,6 +43,7 @@ class TransplantReport:
     written: bool
     plan: TransplantPlan
     statistics: Mapping[str, Change] = field(default_factory=dict)
+    moments: tuple[str, ...] = ()
     model: "onnx.ModelProto | ir.Model | None" = field(default=None, repr=False, compare=False)
 
     def lines(self) -> list[str]:
@@ -56,7 +58,8 @@ class TransplantReport:
         """One line: the file that was written, or that none was, and the counts."""
         more = {name: len(getattr(self.plan, name)) for name in FURTHER_LISTS if getattr(self.plan, name)}
         counts = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in {**self.counts(), **more}.items())
-        return f"{self._outcome()}: {counts}"
+        moments = f"; optimizer moments of {len(self.moments)} parameters" if self.moments else ""
+        return f"{self._outcome()}: {counts}{moments}"
 
     def _outcome(self) -> str:
         if self.written:
@@ -81,6 +84,7 @@ class TransplantReport:
             "shape_mismatch": [self._match(match) for match in self.plan.shape_mismatch],
             "uncertain": [self._match(match) for match in self.plan.uncertain],
             "excluded": [self._parameter(target) for target in self.plan.excluded],
+            "moments": list(self.moments),
         }
 
     def _match(self, match: Match) -> dict[str, Any]:
