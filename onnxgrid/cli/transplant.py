@@ -95,6 +95,18 @@ def _output_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "before and after, to this .json file.",
         ),
         click.option("--html", type=FILE, callback=_ending(".html"), help="Write the same as a page, layer by layer."),
+        click.option(
+            "--freeze-out",
+            type=FILE,
+            callback=_ending(".json"),
+            help="Write the layers that were copied as they are, for `freeze` in the next run's configuration.",
+        ),
+        click.option(
+            "--rates-out",
+            type=FILE,
+            callback=_ending(".json"),
+            help="Write groups of copied, adapted and new layers, for `optimizer.layer_rates` there.",
+        ),
         click.option("--table", is_flag=True, help="Print a table of all parameters."),
         click.option(
             "--json", "as_json", is_flag=True, help="Print the report as JSON on stdout instead of the lines."
@@ -127,6 +139,8 @@ def command(
     dry_run: bool,
     report: Path | None,
     html: Path | None,
+    freeze_out: Path | None,
+    rates_out: Path | None,
     table: bool,
     as_json: bool,
     **rules: Any,
@@ -160,7 +174,7 @@ def command(
             statistics=report is not None or html is not None,
             head_start=head_start,
         )
-    _save(done, report, html)
+    _save(done, report=report, html=html, freeze=freeze_out, rates=rates_out)
     _print(done, table=table, as_json=as_json)
     if done.written and not done.plan.carried:
         context.exit(1)
@@ -179,14 +193,21 @@ def _rules(*, adapt: tuple[str, ...], **rules: Any) -> "TransplantRules":
     return TransplantRules.parse(adapt=() if NO_ADAPTATION in adapt else adapt, **rules)
 
 
-def _save(done: "TransplantReport", report: Path | None, html: Path | None) -> None:
+def _save(
+    done: "TransplantReport", *, report: Path | None, html: Path | None, freeze: Path | None, rates: Path | None
+) -> None:
     from onnxgrid.transplant.html_report import html_page
+    from onnxgrid.transplant.next_run import freeze_text, rates_text
     from onnxgrid.transplant.report import save_report, save_text
 
     if report is not None:
         save_report(done, report)
     if html is not None:
         save_text(html_page(done), html)
+    if freeze is not None:
+        save_text(freeze_text(done.plan), freeze)
+    if rates is not None:
+        save_text(rates_text(done.plan), rates)
 
 
 def _print(done: "TransplantReport", *, table: bool, as_json: bool) -> None:
