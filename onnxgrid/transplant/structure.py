@@ -31,6 +31,13 @@ MIN_CONFIDENCE = 0.9
 SAME, SAME_BUT_SHAPES, ONE_SIDE, FEW_OF_ONE_SIDE, ONE_SIDE_BUT_SHAPES, IN_ORDER = 1.0, 0.95, 0.9, 0.6, 0.5, 0.3
 
 
+MAX_TIES = 200
+"""Of interchangeable layers, as many are told apart one by one: each takes one more pass over both graphs."""
+
+MAX_COMPARISONS = 10**7
+"""More pairs of layers than this are not put in order."""
+
+
 @dataclass(frozen=True)
 class Pair:
     """The weight of the source that stands for a parameter, and how sure that is."""
@@ -92,7 +99,7 @@ class _Pairing:
     def _pair_both_sides(self, labelled: Callable[[Place], Label], confidence: float) -> None:
         """Pair what has the same surroundings; where several do, one pair makes the next ones distinct."""
         labels = [[labelled(place) for place in places] for places in (self.source, self.target)]
-        while True:
+        for _ in range(MAX_TIES):
             tied = None
             for sources, targets in self._classes(labels, (0, 1)):
                 if len(sources) == len(targets) == 1:
@@ -156,6 +163,8 @@ class _Pairing:
             [i for i, place in enumerate(places) if i not in paired and place.parameters]
             for places, paired in ((self.source, taken), (self.target, self.pairs.keys()))
         ]
+        if len(left[0]) * len(left[1]) > MAX_COMPARISONS:
+            return {}
         sequences = [
             [self._numbers[_with_shapes(places[i])] for i in indices]
             for places, indices in zip((self.source, self.target), left, strict=True)

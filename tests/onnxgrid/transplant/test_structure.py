@@ -9,7 +9,7 @@ import pytest
 
 from onnxgrid.transplant import transplant
 from onnxgrid.transplant.rules import TransplantRules
-from onnxgrid.transplant.structure import Pair, pair_by_structure
+from onnxgrid.transplant.structure import MAX_TIES, Pair, pair_by_structure
 from tests.graph_text import X, model
 
 CHAIN = "a = Conv(x, w1) b = Relu(a) c = Conv(b, w2) y = Conv(c, w3)"
@@ -148,6 +148,19 @@ def test_equal_branches_are_paired_consistently():
     assert {pairs["p1"], pairs["q1"]} == {"a1", "b1"}
     assert pairs["p1"][0] == pairs["p2"][0]
     assert pairs["q1"][0] == pairs["q2"][0]
+
+
+def test_very_many_equal_branches_take_bounded_time():
+    def wide(prefix, count=500):
+        names = [f"{prefix}{i}" for i in range(count)]
+        body = " ".join(f"v{name} = Conv(x, {name})" for name in names)
+        return model(
+            X, f"{body} y = Sum({', '.join(f'v{name}' for name in names)})", **dict.fromkeys(names, (2, 2, 1, 1))
+        )
+
+    pairs = pair_by_structure(wide("w"), wide("p"))
+    assert sum(pair.confidence == 1.0 for pair in pairs.values()) >= MAX_TIES - 1
+    assert len({pair.source for pair in pairs.values()}) == len(pairs)
 
 
 def test_branches_into_a_concat_are_told_apart_by_their_place():

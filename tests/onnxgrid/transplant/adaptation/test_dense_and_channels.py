@@ -1,11 +1,15 @@
 """Dense layers behind a Flatten, channels, orders of axes, and rules one after the other."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from onnxgrid.errors import TransplantError
+from onnxgrid.transplant import adaptation
 from onnxgrid.transplant.adaptation import Slot, adapt, require_rules
 from onnxgrid.transplant.usage import Flattened, ParameterUse
 from tests.small_models import numbered
@@ -160,6 +164,11 @@ def test_the_first_rule_that_can_changes_the_kernel():
     np.testing.assert_array_equal(first[0, 0], [0, *weights[0, 0], 0])
     adaptation = adapt(Slot("k.weight", (1, 1, 3)), Slot("k.weight", (1, 1, 5)), ["interpolate", "center"])
     assert adaptation.detail == "interpolate: kernel (3,) -> (5,)"
+
+
+def test_every_rule_is_in_the_guide():
+    guide = (Path(__file__).parents[4] / "docs" / "transplant.md").read_text()
+    assert sorted(re.findall(r"^\| `([a-z][a-z-]*)` \|", guide, re.MULTILINE)) == sorted(adaptation.RULES)
 
 
 RULES = "center, dense-resample, galerkin, inflate, interpolate, slice-pad"
