@@ -56,14 +56,17 @@ def plan_between(
     pairs: Mapping[str, Pair] = {}
     if rules.match is MatchBy.STRUCTURE:
         pairs = _pairs(source, source_side, target_side)
+    # Where nothing is to be adapted, and not both tell of an order, graphs have nothing to say.
+    stated = bool(rules.adapt or rules.source_sizes or rules.target_sizes)
+    asked = stated or (source_side.graph is not None and target_side.graph is not None)
     shapes = {name: weight.shape for name, weight in source.items()}
     wanted = {target.name: target.shape for target in targets}
     plan = plan_transplant(
         source,
         targets,
         rules,
-        source_uses=_uses(source_side, shapes, rules.source_sizes),
-        target_uses=_uses(target_side, wanted, rules.target_sizes),
+        source_uses=_uses(source_side, shapes, rules.source_sizes, asked=asked),
+        target_uses=_uses(target_side, wanted, rules.target_sizes, asked=asked),
         pairs=pairs,
         forced=forced,
         expected_names=expected_names,
@@ -87,8 +90,8 @@ def _pairs(source: Weights, source_side: Side, target_side: Side) -> dict[str, P
     return {name: pair for name, pair in pairs.items() if pair.source in source}
 
 
-def _uses(side: Side, shapes: Mapping[str, tuple[int, ...]], sizes: Mapping[str, Flattened]) -> Uses:
-    uses = {} if side.graph is None else parameter_uses(side.graph)
+def _uses(side: Side, shapes: Mapping[str, tuple[int, ...]], sizes: Mapping[str, Flattened], *, asked: bool) -> Uses:
+    uses = parameter_uses(side.graph) if side.graph is not None and asked else {}
     for layer, flattened in sizes.items():
         name = _dense_weight(layer, shapes, side.place)
         use = uses.get(name, ParameterUse("Gemm", 1))

@@ -99,9 +99,11 @@ def shape_is_known(value: ir.Value | None) -> bool:
 
 
 def _with_shapes(model: ir.Model) -> ir.Model:
-    """The model, or where a Flatten's input has no shape yet, a copy in which shapes are inferred."""
-    flattening = [node.inputs[0] for node in model.graph if node.op_type in ("Flatten", "Reshape")]
-    if all(value is None or value.shape is not None for value in flattening):
+    """The model, or where what goes into the Flatten before a Dense has no shape, a copy in which shapes are inferred."""
+    dense = [node for node in model.graph if node.op_type in DENSE and node.inputs]
+    flattening = [_producer(node.inputs[0], PASSING) for node in dense]
+    before = [node.inputs[0] for node in flattening if node is not None and node.op_type in ("Flatten", "Reshape")]
+    if all(value is None or value.shape is not None for value in before):
         return model
     copy = model.clone()
     with _quiet_inference():
