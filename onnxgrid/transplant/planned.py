@@ -12,6 +12,7 @@ import onnx_ir as ir
 from converters import save_model
 from converters.atomic_file import replacing_or_refused
 from converters.errors import WeightFileError
+from converters.head_start import HeadStart
 from converters.weights import files_of, is_rewritten_as
 from converters.weights.weight import FLOAT_DTYPES
 from onnxgrid.errors import TransplantError

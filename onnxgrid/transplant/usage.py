@@ -5,13 +5,11 @@ does. Nothing here reads values of parameters.
 """
 
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
 import onnx_ir as ir
-from onnx_ir.passes.common import ShapeInferencePass
 
 from converters.roles import Role, initializer_roles
 
@@ -99,27 +97,23 @@ def shape_is_known(value: ir.Value | None) -> bool:
 
 
 def _with_shapes(model: ir.Model) -> ir.Model:
-    """The model, or where what goes into the Flatten before a Dense has no shape, a copy in which shapes are inferred."""
+    """The model, or where it does not tell what goes into the Flatten before a Dense, a copy with shapes inferred."""
     dense = [node for node in model.graph if node.op_type in DENSE and node.inputs]
     flattening = [_producer(node.inputs[0], PASSING) for node in dense]
     before = [node.inputs[0] for node in flattening if node is not None and node.op_type in ("Flatten", "Reshape")]
     if all(value is None or value.shape is not None for value in before):
         return model
+    from onnx_ir.passes.common import ShapeInferencePass  # many passes, which nothing else here needs
+
     copy = model.clone()
-    with _quiet_inference():
-        ShapeInferencePass()(copy)
-    return copy
-
-
-@contextmanager
-def _quiet_inference() -> Iterator[None]:
-    """A graph in which shapes cannot be inferred just does not tell them: onnx_ir would print a traceback."""
+    # A graph in which shapes cannot be inferred just does not tell them: onnx_ir would print a traceback.
     logger = logging.getLogger(ShapeInferencePass.__module__)
-    before, logger.disabled = logger.disabled, True
+    was_disabled, logger.disabled = logger.disabled, True
     try:
-        yield
+        ShapeInferencePass()(copy)
     finally:
-        logger.disabled = before
+        logger.disabled = was_disabled
+    return copy
 
 
 def _use(value: ir.Value) -> ParameterUse | None:
