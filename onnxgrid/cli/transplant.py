@@ -1,7 +1,7 @@
 """`onnxgrid transplant`: weights carried from a file into a model or another file."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,8 +28,12 @@ PIPED_COLUMNS = 200
 def _ending(suffix: str) -> Callable[[click.Context, click.Parameter, Path | None], Path | None]:
     # What is written over what stands there must not be able to stand in the place of a model.
     def check(_context: click.Context, _option: click.Parameter, path: Path | None) -> Path | None:
-        if path is not None and path.suffix.lower() != suffix:
+        if path is None:
+            return None
+        if path.suffix.lower() != suffix:
             raise click.BadParameter(f"'{path}' does not end in {suffix}.")
+        if not path.parent.is_dir():
+            raise click.BadParameter(f"'{path}' is in a folder that does not exist.")
         return path
 
     return check
@@ -156,6 +160,7 @@ def command(
     """
     if output is None and not dry_run:
         raise click.UsageError("Missing option '-o' / '--output' (or ask for a --dry-run).")
+    _require_different((source, target, output), (report, html, freeze_out, rates_out))
     from onnxgrid.transplant import begin, transplant
 
     with begin(source, target, None if dry_run or _asks_for_more(rules) else output) as head_start:
@@ -178,6 +183,16 @@ def command(
     _print(done, table=table, as_json=as_json)
     if done.written and not done.plan.carried:
         context.exit(1)
+
+
+def _require_different(ends: Sequence[Path | None], reports: Sequence[Path | None]) -> None:
+    """Nothing, if no report takes the place of a model, or of another report."""
+    taken = [path.resolve() for path in ends if path is not None]
+    for path in reports:
+        if path is not None:
+            if path.resolve() in taken:
+                raise click.UsageError(f"'{path}' is given for two files.")
+            taken.append(path.resolve())
 
 
 def _asks_for_more(rules: Mapping[str, Any]) -> bool:

@@ -140,6 +140,20 @@ def test_reports_have_their_endings(files, option, path):
     assert f"Invalid value for '{option}': '{path}' does not end in {ending}." in result.stderr
 
 
+def test_reports_take_the_place_of_nothing(files, tmp_path):
+    index = tmp_path / "w.safetensors.index.json"
+    for arguments in (
+        (index, files[1], "--dry-run", "--report", index),
+        (*files[:2], "--dry-run", "--report", tmp_path / "r.json", "--freeze-out", tmp_path / "r.json"),
+    ):
+        result = run(*arguments)
+        assert result.exit_code == 2
+        assert result.stderr.endswith(f"Error: '{arguments[4]}' is given for two files.\n")
+    result = run(*files[:2], "-o", files[2], "--report", tmp_path / "no" / "r.json")
+    assert result.exit_code == 2
+    assert not files[2].exists()
+
+
 def test_no_adaptation_is_said_alone(files):
     assert run(*files[:2], "--dry-run", "--adapt", "none").exit_code == 0
     result = run(*files[:2], "--dry-run", "--adapt", "none", "--adapt", "center")
