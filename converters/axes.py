@@ -51,6 +51,11 @@ class AxisOrder:
         gates = sorted(self.gates) == list(range(len(self.gates)))
         return whole and grouped and gates and (not self.gates or keras_shape[-1] % len(self.gates) == 0)
 
+    @property
+    def keeps_order(self) -> bool:
+        """Whether the values follow on each other as in Keras, whatever the shape."""
+        return not self.gates and self.permutation == tuple(range(len(self.permutation)))
+
     def onnx_shape(self, keras_shape: Sequence[int]) -> tuple[int, ...]:
         """The shape in ONNX order of a weight of this Keras shape."""
         sizes = iter([keras_shape[axis] for axis in self.permutation])

@@ -8,6 +8,7 @@ from converters.errors import JsonError
 from converters.json_text import MAX_JSON_BYTES, parse_json
 from converters.keras_version import major_version
 from converters.weights.archive import Archive
+from converters.weights.keras import ARCHIVE_SUFFIX
 
 __all__ = [
     "ARCHIVED_CONFIG",
@@ -16,8 +17,6 @@ __all__ = [
     "archived_keras_version",
     "read_archived_config",
 ]
-
-ARCHIVE_SUFFIX = ".keras"
 
 ARCHIVED_CONFIG = "config.json"
 

@@ -5,16 +5,15 @@ would give: fields in the order of their numbers, each message behind its length
 Source: protobuf.dev/programming-guides/encoding.
 """
 
-from collections.abc import Collection
-from typing import Any, BinaryIO
+from collections.abc import Collection, Mapping
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 import onnx_ir as ir
 
-__all__ = ["message_without_values", "write_model"]
+from converters.protobuf_fields import tag, varint
 
-LENGTH_DELIMITED = 2
-"""The wire type of messages and bytes."""
+__all__ = ["RawValues", "message_without_values", "write_message", "write_model"]
 
 NO_VALUES = ir.Tensor(np.empty(0, np.uint8))
 
@@ -22,15 +21,34 @@ RawTensor = ir.Tensor[Any] | ir.LazyTensor | ir.TensorProtoTensor
 """A tensor that is written as the bytes of its values."""
 
 
+class RawValues(Protocol):
+    """The values of a tensor as bytes, which are written when their turn comes."""
+
+    @property
+    def nbytes(self) -> int:
+        """How many there are."""
+
+    def tofile(self, file: BinaryIO, /) -> None:
+        """Write them."""
+
+
 def write_model(model: ir.Model, file: BinaryIO) -> None:
     """Write a model's protobuf message; an initializer of the main graph is read when its turn comes."""
     streamed = {
         name: raw for name, value in model.graph.initializers.items() if (raw := _raw_tensor(value)) is not None
     }
-    proto = message_without_values(model, streamed)
+    write_message(message_without_values(model, streamed), streamed, file)
+
+
+def write_message(proto: Any, values: Mapping[str, RawValues], file: BinaryIO) -> None:
+    """Write the protobuf message of a model.
+
+    Args:
+        values: those of initializers of the main graph, by name, which the message has without values.
+    """
     before_graph, after_graph = _around("graph", proto)
     before_tensors, after_tensors = _around("initializer", proto.graph)
-    tensors = [_Tensor(tensor, streamed.get(tensor.name), proto.graph) for tensor in proto.graph.initializer]
+    tensors = [_Tensor(tensor, values.get(tensor.name), proto.graph) for tensor in proto.graph.initializer]
     size = len(before_tensors) + sum(tensor.size for tensor in tensors) + len(after_tensors)
     file.write(before_graph + _header("graph", size, proto) + before_tensors)
     for tensor in tensors:
@@ -74,7 +92,7 @@ class _Tensor:
         graph: the message it is a field of.
     """
 
-    def __init__(self, message: Any, values: RawTensor | None, graph: Any) -> None:
+    def __init__(self, message: Any, values: RawValues | None, graph: Any) -> None:
         self._values = values
         self._value_bytes = 0 if values is None else values.nbytes
         before, self._after = message.SerializeToString(), b""
@@ -90,7 +108,7 @@ class _Tensor:
         if self._values is not None:
             start = file.tell()
             self._values.tofile(file)
-            assert file.tell() - start == self._value_bytes, self._values.name
+            assert file.tell() - start == self._value_bytes, self._values
         file.write(self._after)
 
 
@@ -118,18 +136,8 @@ def _around(field: str, message: Any) -> tuple[bytes, bytes]:
 
 def _header(field: str, size: int, message: Any) -> bytes:
     """What stands before so many bytes of a field of this message."""
-    return _varint(_number(field, message) << 3 | LENGTH_DELIMITED) + _varint(size)
+    return tag(_number(field, message)) + varint(size)
 
 
 def _number(field: str, message: Any) -> int:
     return int(message.DESCRIPTOR.fields_by_name[field].number)
-
-
-def _varint(number: int) -> bytes:
-    """A number in groups of seven bits, the lowest first; all but the last are marked."""
-    groups = bytearray()
-    while number > 0x7F:
-        groups.append(number & 0x7F | 0x80)
-        number >>= 7
-    groups.append(number)
-    return bytes(groups)

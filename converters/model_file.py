@@ -41,5 +41,5 @@ def save_model(model: ir.Model, path: Path, *, durable: bool = True) -> None:
         WeightFileError: if the weight file that an initializer stands for cannot be read.
     """
     require_one_file(model, path)
-    with replacing_or_refused(path, ConversionError, durable=durable) as temporary, temporary.open("wb") as file:
+    with replacing_or_refused(path, ConversionError, durable=durable) as temporary, temporary.open("r+b") as file:
         write_model(model, file)

@@ -1,8 +1,8 @@
 """Train Keras-style networks as ONNX graphs, coarse to fine, carrying weights from one resolution to the next.
 
-The public functions are here: `convert`, `to_keras`, `train`, `transplant`, `inspect_model`; `converters` has the steps
-that converting consists of. Importing this package loads none of torch, onnxruntime and onnx: a function's module is
-imported when the function is first asked for.
+The public functions are here: `convert`, `to_keras`, `train`, `transplant`, `plan_transplant`, `inspect_model`,
+`diff`; `converters` has the steps that converting consists of. Importing this package loads none of torch, onnxruntime
+and onnx: a function's module is imported when the function is first asked for.
 """
 
 from importlib import import_module
@@ -10,19 +10,33 @@ from typing import TYPE_CHECKING, Any
 
 # Bound here and not on demand: the import system binds the package `onnxgrid.transplant` to the same name when it is
 # first imported, and the function must win whatever a program imports first. That package costs nothing to import.
-from onnxgrid.transplant import transplant
+from onnxgrid.transplant import plan_transplant, transplant
 
 if TYPE_CHECKING:
     from onnxgrid.conversion import convert, to_keras
+    from onnxgrid.difference import diff
     from onnxgrid.inspection import inspect_model
     from onnxgrid.training import train
+    from onnxgrid.transplant.rules import TransplantRules
 
-__all__ = ["__version__", "convert", "inspect_model", "to_keras", "train", "transplant"]
+__all__ = [
+    "TransplantRules",
+    "__version__",
+    "convert",
+    "diff",
+    "inspect_model",
+    "plan_transplant",
+    "to_keras",
+    "train",
+    "transplant",
+]
 
 __version__ = "0.1.0"
 
 _ON_DEMAND = {
+    "TransplantRules": "onnxgrid.transplant.rules",
     "convert": "onnxgrid.conversion",
+    "diff": "onnxgrid.difference",
     "inspect_model": "onnxgrid.inspection",
     "to_keras": "onnxgrid.conversion",
     "train": "onnxgrid.training",

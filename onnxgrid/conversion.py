@@ -18,8 +18,9 @@ from converters.errors import ConversionError
 from converters.keras_archive import ARCHIVE_SUFFIX
 from converters.layers.graph_builder import IoLayout
 from converters.roles import Role, initializer_roles
+from converters.to_keras import KerasNetwork
 from converters.to_keras import to_keras as network_of_keras
-from converters.weights import NetworkLayer, Weights, is_written_by_network, write_weights
+from converters.weights import Weights, is_written_by_network, write_weights
 from converters.weights.onnx import initializer_weights, open_onnx
 from onnxgrid.transplant.files import fill_from_file
 from onnxgrid.transplant.report import TransplantReport
@@ -168,8 +169,8 @@ def convert(
         model = unfolded.clone()
         fold_batch_normalization(model)
     checked = _checked(model, source, io_layout, seed, unfolded) if check else None
-    layers = network_of_keras(unfolded, str(network)).layers if by_network else ()
-    saved = _save_weights(weights_out, initializer_weights(unfolded, str(network)), layers)
+    keras = network_of_keras(unfolded, str(network)) if by_network else None
+    saved = _save_weights(weights_out, initializer_weights(unfolded, str(network)), keras)
     if output is not None:
         converters.save_model(model, Path(output), durable=False)
     return Conversion(model, filled, checked, saved)
@@ -199,16 +200,19 @@ def to_keras(model: Located, output: Located | None = None, *, weights_out: Loca
         is_written_by_network(Path(weights_out))  # refuses a kind that is unknown
     opened = open_onnx(source)
     network = network_of_keras(opened, str(model))
-    saved = _save_weights(weights_out, initializer_weights(opened, str(model)), network.layers)
+    saved = _save_weights(weights_out, initializer_weights(opened, str(model)), network)
     if output is not None:
         _save_json(network.json, Path(output))
     return KerasConversion(network.json, network.count, _parameters(opened), saved)
 
 
-def _save_weights(path: Located | None, weights: Weights, layers: tuple[NetworkLayer, ...]) -> WrittenWeights | None:
+def _save_weights(path: Located | None, weights: Weights, keras: KerasNetwork | None) -> WrittenWeights | None:
     if path is None:
         return None
-    write_weights(Path(path), weights, layers)
+    if keras is None:
+        write_weights(Path(path), weights)
+    else:
+        write_weights(Path(path), weights, keras.layers, config=keras.json)
     return WrittenWeights(Path(path), len(weights))
 
 

@@ -6,16 +6,18 @@ beyond the file, and those that would become much larger than they are stored.
 
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
 from converters.errors import WeightFileError
+from converters.weights.stored import ByteRange, OpenFile
 from converters.weights.weight import Array
 
-__all__ = ["Archive"]
+__all__ = ["Archive", "put_member"]
 
 LOCAL_HEADER_BYTES = 30
 LENGTHS_AT = 26
@@ -30,6 +32,19 @@ ENCRYPTED = 0x1
 WRITE_ANEW = "Write the archive anew, without compression."
 
 
+def put_member(archive: zipfile.ZipFile, like: zipfile.ZipInfo, pieces: Iterable[Any]) -> None:
+    """Add a member to an archive that is written, named, dated and compressed as another is.
+
+    Args:
+        pieces: its bytes, one after the other.
+    """
+    member = zipfile.ZipInfo(like.filename, like.date_time)
+    member.compress_type, member.external_attr = like.compress_type, like.external_attr
+    with archive.open(member, "w", force_zip64=True) as stream:
+        for piece in pieces:
+            stream.write(piece)
+
+
 class Archive:
     """The members of a zip file, mapped into memory.
 
@@ -41,6 +56,7 @@ class Archive:
         self.file = str(path)
         try:
             self._bytes: Array = np.memmap(path, np.uint8, "r")
+            self._open = OpenFile(path)
             self._zip = zipfile.ZipFile(path)
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
             raise WeightFileError(
@@ -69,6 +85,22 @@ class Archive:
             return bytes(self.data(name)[:count])
         return self._decompressed(name, count)
 
+    def range(self, name: str) -> ByteRange | None:
+        """Where the bytes of a member lie in the file; None if they are compressed."""
+        info = self._members[name]
+        if info.compress_type != zipfile.ZIP_STORED:
+            return None
+        return ByteRange(self._open, self._starts[name], info.file_size)
+
+    def info(self, name: str) -> zipfile.ZipInfo:
+        """What the archive says of a member."""
+        return self._members[name]
+
+    def pieces(self, name: str) -> Iterator[Array]:
+        """Its bytes in order, those of one that is stored as it is not all at once."""
+        lies = self.range(name)
+        yield from [self.data(name)] if lies is None else lies.pieces()
+
     def data(self, name: str) -> Array:
         """The bytes of a member; those of one that is stored as it is are not read before they are used."""
         info = self._members[name]
@@ -86,8 +118,10 @@ class Archive:
         Raises:
             WeightFileError: if they are not.
         """
-        data = self.data(name)
-        if zlib.crc32(data.data) != self._members[name].CRC:
+        data, checksum = self.data(name), 0
+        for piece in [data] if self.range(name) is None else self.pieces(name):  # which maps no page of the file
+            checksum = zlib.crc32(piece.data, checksum)
+        if checksum != self._members[name].CRC:
             raise WeightFileError(
                 "is damaged: its bytes are not those that its checksum was made of",
                 place=f"{self.file}, member '{name}'",

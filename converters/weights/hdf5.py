@@ -16,12 +16,14 @@ import ml_dtypes
 import numpy as np
 
 from converters.errors import WeightFileError
+from converters.weights.stored import ByteRange, FileArray, OpenFile
 from converters.weights.weight import Array, Weight
 
 if TYPE_CHECKING:
     import h5py
 
 __all__ = [
+    "Hdf5Array",
     "Hdf5Source",
     "address",
     "children",
@@ -52,15 +54,18 @@ class Hdf5Source:
     Args:
         name: in errors.
         content: its bytes, mapped or not.
+        lies: where they lie in a file; None if they are compressed there.
     """
 
     name: str
     content: Array = field(repr=False)
+    lies: ByteRange | None = field(repr=False)
 
     @classmethod
     def of(cls, path: Path) -> "Hdf5Source":
         """A file on disk that is not empty; its bytes are read when they are used."""
-        return cls(str(path), np.memmap(path, np.uint8, "r"))
+        file = OpenFile(path)
+        return cls(str(path), np.memmap(path, np.uint8, "r"), ByteRange(file, 0, file.size))
 
     def values(self, start: int, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:
         """An array that lies in one piece from this byte on, not copied: it may begin anywhere, unaligned.
@@ -70,6 +75,33 @@ class Hdf5Source:
         """
         part = np.asarray(self.content[start : start + prod(shape) * dtype.itemsize])
         return part.view(dtype).reshape(shape)
+
+
+@dataclass(frozen=True)
+class Hdf5Array(FileArray):
+    """What reads a dataset.
+
+    Args:
+        path: of the dataset in the file.
+        start: the byte of the HDF5 file at which its values begin, if they lie there in one piece, uncompressed.
+        stored_dtype: the type as HDF5 has it.
+        read: reads it.
+    """
+
+    path: str
+    start: int | None
+    stored_dtype: np.dtype[Any]
+    read: Callable[[], Array] = field(repr=False)
+
+    @property
+    def range(self) -> ByteRange | None:
+        return self.read.range if isinstance(self.read, FileArray) else None
+
+    def __call__(self) -> Array:
+        return self.read()
+
+    def pieces(self) -> Iterator[Array]:
+        yield from self.read.pieces() if isinstance(self.read, FileArray) else [self.read()]
 
 
 def open_hdf5(source: Hdf5Source) -> "h5py.File":
@@ -187,29 +219,32 @@ def dataset_weight(dataset: "h5py.Dataset", file: Hdf5Source) -> Weight:
     if problem is not None:
         raise WeightFileError(problem, place=place, fix=WRITE_ANEW)
 
-    stored = _stored(dataset, file, as_stored, shape)
-
-    def read() -> Array:
-        values: Array = _guarded(stored, file, lambda: name)
-        return values.view(dtype) if dtype.kind == "V" else values.astype(dtype, copy=False)  # V: bfloat16
-
-    return Weight(name, shape, dtype, read, file.name)
+    start = _guarded(dataset.id.get_offset, file, lambda: name)
+    read = _reading(dataset, file, start, shape, dtype, as_stored)
+    return Weight(name, shape, dtype, Hdf5Array(name, start, as_stored, read), file.name)
 
 
-def _stored(
-    dataset: "h5py.Dataset", file: Hdf5Source, dtype: np.dtype[Any], shape: tuple[int, ...]
+def _reading(
+    dataset: "h5py.Dataset",
+    file: Hdf5Source,
+    start: int | None,
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    as_stored: np.dtype[Any],
 ) -> Callable[[], Array]:
     """What reads a dataset. HDF5 takes longer to prepare for that than to do it, and is left out where it can be."""
-    start = dataset.id.get_offset()
-    if start is not None:  # it lies in one piece
-        return partial(file.values, start, dtype, shape)
+    count = prod(shape) * dtype.itemsize
+    if start is not None and file.lies is not None and as_stored.isnative and start + count <= file.lies.length:
+        return ByteRange(file.lies.file, file.lies.start + start, count).stored(shape, dtype)
 
-    return partial(_read_by_hdf5, dataset, file)
+    def stored() -> Array:
+        return np.asarray(dataset[()]) if start is None else file.values(start, as_stored, shape)
 
+    def read() -> Array:
+        values: Array = _guarded(stored, file, lambda: str(dataset.name))
+        return values.view(dtype) if dtype.kind == "V" else values.astype(dtype, copy=False)  # V: bfloat16
 
-def _read_by_hdf5(dataset: "h5py.Dataset", file: Hdf5Source) -> Array:
-    """The values of a dataset; HDF5 takes them from the bytes of the file, which are kept by whoever keeps this."""
-    return np.asarray(dataset[()])
+    return read
 
 
 def _described(dataset: Any) -> tuple[tuple[int, ...], np.dtype[Any] | None, Any]:

@@ -4,18 +4,22 @@ Variables get our names, `<layer>.<parameter>`, and ONNX axis order; models that
 those of their layers. The optimizer's state is left alone.
 """
 
-from collections.abc import Mapping, Sequence
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from converters.errors import WeightFileError
-from converters.weights.archive import Archive
+from converters.weights.archive import Archive, put_member
 from converters.weights.hdf5 import Hdf5Source, open_hdf5, text_attribute
-from converters.weights.keras2_layout import holds_keras2_layout, read_keras2_layout
+from converters.weights.keras2_layout import holds_keras2_layout, read_keras2_layout, write_keras2_layout
 from converters.weights.keras3_layout import read_keras3_layout, write_keras3_layout
+from converters.weights.keras_arrays import put_values
 from converters.weights.keras_config import stated_layers
 from converters.weights.keras_names import NetworkLayer, name_variables
-from converters.weights.registry import reads, writes
+from converters.weights.registry import Writing, reads, rewrites, writes
+from converters.weights.stored import PIECE_BYTES, OpenFile
 from converters.weights.weight import Weights
 
 if TYPE_CHECKING:
@@ -25,6 +29,7 @@ __all__ = ["HDF5_SUFFIXES", "KERAS3_SUFFIX", "read_keras_archive", "read_keras_h
 
 HDF5_SUFFIXES = (".h5", ".hdf5")
 KERAS3_SUFFIX = ".weights.h5"
+ARCHIVE_SUFFIX = ".keras"
 
 CONFIG_ATTRIBUTE = "model_config"
 """Where `model.save("x.h5")` writes the network's JSON."""
@@ -32,7 +37,12 @@ CONFIG_ATTRIBUTE = "model_config"
 CONFIG_MEMBER = "config.json"
 WEIGHTS_MEMBER = "model.weights.h5"
 
+METADATA_MEMBER = "metadata.json"
+
 MAX_CONFIG_BYTES = 2**28
+
+WRITTEN_METADATA = b'{"keras_version": "3.0.0", "date_saved": "1980-01-01@00:00:00"}'
+"""Version of the layout; and of 1980, as the time of writing is no part of the weights."""
 
 
 @reads(*HDF5_SUFFIXES, named_by_network=True)
@@ -50,7 +60,7 @@ def read_keras_hdf5(path: Path, network: Sequence[NetworkLayer] = ()) -> Weights
     return _read(root, stated_layers(text_attribute(root, CONFIG_ATTRIBUTE, file) or ""), network, file)
 
 
-@reads(".keras", named_by_network=True)
+@reads(ARCHIVE_SUFFIX, named_by_network=True)
 def read_keras_archive(path: Path, network: Sequence[NetworkLayer] = ()) -> Weights:
     """The weights of an archive that `model.save` wrote; the network's JSON beside them names them.
 
@@ -65,18 +75,89 @@ def read_keras_archive(path: Path, network: Sequence[NetworkLayer] = ()) -> Weig
     stated: Mapping[str, NetworkLayer] = {}
     if CONFIG_MEMBER in archive.names and archive.size(CONFIG_MEMBER) <= MAX_CONFIG_BYTES:
         stated = stated_layers(archive.intact(CONFIG_MEMBER).tobytes())
-    file = Hdf5Source(archive.file, archive.intact(WEIGHTS_MEMBER))
+    file = Hdf5Source(archive.file, archive.intact(WEIGHTS_MEMBER), archive.range(WEIGHTS_MEMBER))
     return _read(open_hdf5(file), stated, network, file)
 
 
 @writes(KERAS3_SUFFIX, by_network=True)
-def write_keras_weights(path: Path, weights: Weights, network: Sequence[NetworkLayer]) -> None:
+def write_keras_weights(path: Path, weights: Weights, how: Writing) -> None:
     """Write a file that `load_weights` of Keras 3 takes, for a model of these layers.
 
     Raises:
         WeightFileError: if a weight has no place in the layers of the network, or a layer lacks one.
     """
-    write_keras3_layout(path, weights, network)
+    import h5py
+
+    with h5py.File(path, "w") as file:
+        write_keras3_layout(file, weights, how.network)
+
+
+@writes(*HDF5_SUFFIXES, by_network=True)
+def write_keras_hdf5(path: Path, weights: Weights, how: Writing) -> None:
+    """Write a file as `save_weights` of Keras 2 does it. Raises as `write_keras_weights`."""
+    import h5py
+
+    with h5py.File(path, "w") as file:
+        write_keras2_layout(file, weights, how.network)
+
+
+@writes(ARCHIVE_SUFFIX, by_network=True)
+def write_keras_archive(path: Path, weights: Weights, how: Writing) -> None:
+    """Write an archive that `load_model` of Keras 3 takes. Raises as `write_keras_weights`."""
+    import h5py
+
+    if not how.config:
+        raise WeightFileError(
+            "holds a network beside its weights, and none is given",
+            place=str(path),
+            fix=f"Write a {KERAS3_SUFFIX} file.",
+        )
+    with tempfile.TemporaryFile(dir=path.parent) as inner, zipfile.ZipFile(path, "w") as archive:
+        with h5py.File(inner, "w") as file:
+            write_keras3_layout(file, weights, how.network)
+        put_member(archive, zipfile.ZipInfo(METADATA_MEMBER), [WRITTEN_METADATA])
+        put_member(archive, zipfile.ZipInfo(CONFIG_MEMBER), [how.config.encode()])
+        put_member(archive, zipfile.ZipInfo(WEIGHTS_MEMBER), _pieces(inner))
+
+
+@rewrites(*HDF5_SUFFIXES)
+def rewrite_keras_hdf5(path: Path, like: Path, kept: Weights, changed: Weights, _how: Writing) -> None:
+    """Write the file `like`, in either layout, with other values in it; what else it holds, the optimizer's state
+    among it, stays.
+    """
+    _rewrite_hdf5(path, like, kept, changed)
+
+
+@rewrites(KERAS3_SUFFIX)
+def rewrite_keras_weights(path: Path, like: Path, kept: Weights, changed: Weights, _how: Writing) -> None:
+    """As `rewrite_keras_hdf5`."""
+    _rewrite_hdf5(path, like, kept, changed)
+
+
+@rewrites(ARCHIVE_SUFFIX)
+def rewrite_keras_archive(path: Path, like: Path, kept: Weights, changed: Weights, _how: Writing) -> None:
+    """Write the archive `like` with other values in its weights; its other members stay."""
+    members = Archive(like)
+    with tempfile.TemporaryFile(dir=path.parent) as inner, zipfile.ZipFile(path, "w") as archive:
+        for piece in members.pieces(WEIGHTS_MEMBER):
+            inner.write(piece.data)
+        put_values(inner, kept, changed)
+        for name in members.names:
+            put_member(archive, members.info(name), _pieces(inner) if name == WEIGHTS_MEMBER else members.pieces(name))
+
+
+def _rewrite_hdf5(path: Path, like: Path, kept: Weights, changed: Weights) -> None:
+    source = OpenFile(like)
+    with path.open("r+b") as file:
+        source.copy(0, source.size, file)
+        put_values(file, kept, changed)
+
+
+def _pieces(file: IO[bytes]) -> Iterator[bytes]:
+    """All bytes of a file that was written, from its beginning."""
+    file.seek(0)
+    while piece := file.read(PIECE_BYTES):
+        yield piece
 
 
 def _read(

@@ -9,21 +9,30 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from converters.errors import WeightFileError
 from converters.weights.hdf5 import Hdf5Source, dataset_weight, find, texts_attribute
-from converters.weights.keras_names import NamedVariable, NetworkLayer, name_parts_by_order
+from converters.weights.keras_arrays import store_array
+from converters.weights.keras_names import NamedVariable, NetworkLayer, name_parts_by_order, stored_variables
 from converters.weights.keras_order import match_by_order
 from converters.weights.keras_variables import KERAS_VARIABLES, keras_variables, snake_case
-from converters.weights.weight import Weight
+from converters.weights.weight import Weight, Weights
 
 if TYPE_CHECKING:
     import h5py
 
-__all__ = ["holds_keras2_layout", "keras2_names", "read_keras2_layout"]
+__all__ = ["holds_keras2_layout", "keras2_names", "read_keras2_layout", "write_keras2_layout"]
 
 MODEL_WEIGHTS = "model_weights"
 LAYER_NAMES = "layer_names"
 WEIGHT_NAMES = "weight_names"
+
+BACKEND, KERAS_VERSION = "tensorflow", "2.15.0"
+"""What wrote such files last, as the files say it."""
+
+MAX_ATTRIBUTE_BYTES = 64512
+"""Keras' limit for an attribute, below that of HDF5."""
 
 TENSOR_NUMBER = re.compile(r":\d+$")
 """TensorFlow's number of an output, behind the names of Keras 2."""
@@ -74,6 +83,41 @@ def read_keras2_layout(
             class_name, kind = (known[layer].class_name, known[layer].kind) if layer in known else ("", "")
             variables.append(NamedVariable(layer, class_name, variable, _weight(layer_group, entry, file), kind))
     return name_parts_by_order(match_by_order(variables, network, file.name), known)
+
+
+def write_keras2_layout(file: "h5py.File", weights: Weights, network: Sequence[NetworkLayer]) -> None:
+    """Write the weights of a network, as `save_weights` of Keras 2 does it.
+
+    Args:
+        file: open for writing, and empty.
+        network: its layers in the order in which Keras lists them, by which Keras loads them again.
+
+    Raises:
+        WeightFileError: if a weight has no place in the layers of the network, or a layer lacks one.
+    """
+    file.attrs["backend"], file.attrs["keras_version"] = BACKEND, KERAS_VERSION
+    names: list[str] = []
+    for layer, variables in stored_variables(weights, network):
+        name = layer.keras_name or layer.name
+        names.append(name)
+        group = file.require_group(name)
+        entries = [f"{name}/{variable.keras_2_name}:0" for variable, _read in variables]
+        _put_texts(group, WEIGHT_NAMES, entries)
+        for entry, (_variable, read) in zip(entries, variables, strict=True):
+            store_array(group, entry, read())
+    _put_texts(file, LAYER_NAMES, names)
+
+
+def _put_texts(group: "h5py.Group", name: str, texts: Sequence[str]) -> None:
+    """Add a list of texts as an attribute, in as many pieces as HDF5's limit demands."""
+    pieces: list[list[bytes]] = [[]]
+    width = max((len(text.encode()) for text in texts), default=1)
+    for text in texts:
+        if (len(pieces[-1]) + 1) * width > MAX_ATTRIBUTE_BYTES:
+            pieces.append([])
+        pieces[-1].append(text.encode())
+    for number, piece in enumerate(pieces):
+        group.attrs[name if len(pieces) == 1 else f"{name}{number}"] = np.array(piece, f"S{width}")
 
 
 def _weights_group(root: "h5py.File", file: Hdf5Source) -> "h5py.Group":

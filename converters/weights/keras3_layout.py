@@ -6,7 +6,6 @@ the order of their making. Since Keras 3.5 the group `vars` says the layer's nam
 """
 
 import logging
-import pathlib
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,13 +13,11 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-import ml_dtypes
-import numpy as np
-
 from converters.errors import WeightFileError
 from converters.keras_wrappers import TIME_DISTRIBUTED
 from converters.weights.hdf5 import Hdf5Source, address, children, dataset_weight, text_attribute
-from converters.weights.keras_names import NamedVariable, NetworkLayer
+from converters.weights.keras_arrays import store_array
+from converters.weights.keras_names import NamedVariable, NetworkLayer, stored_variables
 from converters.weights.keras_order import layers_by_order, match_by_order
 from converters.weights.keras_variables import KERAS_VARIABLES, NOT_WEIGHTS, keras_variables, part_of, snake_case
 from converters.weights.weight import Weight
@@ -39,9 +36,6 @@ NO_LAYERS = frozenset({"optimizer"})
 
 MAX_DEPTH = 64
 """Groups within groups; a model within a model takes two."""
-
-COUNT = "count"
-"""A variable of Normalization that no graph has, behind the others."""
 
 CLASSES = {snake_case(class_name): class_name for class_name in KERAS_VARIABLES}
 """Keras 3's spelling of a class in paths -> the class."""
@@ -183,55 +177,25 @@ def _names(group: _Variables, part: Path, class_name: str, expected: NetworkLaye
     return ["/".join((*part, weight.name.rpartition("/")[2])) for weight in group.weights]
 
 
-def write_keras3_layout(path: pathlib.Path, weights: Mapping[str, Weight], network: Sequence[NetworkLayer]) -> None:
+def write_keras3_layout(file: "h5py.File", weights: Mapping[str, Weight], network: Sequence[NetworkLayer]) -> None:
     """Write the weights of a network whose models within models were written out, so that it is one list of layers.
 
     Args:
+        file: open for writing, and empty.
         network: its layers in the order in which Keras lists them.
 
     Raises:
         WeightFileError: if a weight has no place in the layers of the network, or a layer lacks one.
     """
-    import h5py
-
-    left = dict(weights)
     counts: Counter[str] = Counter()
-    with h5py.File(path, "w") as file:
-        file.create_group(VARIABLES)  # the model's own, of which it has none: Keras 3.5 looks for them
-        for layer in network:
-            # A model in TimeDistributed was written out, so that each of its layers is in one.
-            kind = replace(layer, in_distributed_model=False).kind
-            number, counts[kind] = counts[kind], counts[kind] + 1
-            place = f"layers/{kind}_{number}" if number else f"layers/{kind}"
-            file.create_group(f"{place}/{VARIABLES}").attrs["name"] = layer.keras_name or layer.name
-            known = {variable.names[0]: variable for variable in keras_variables(layer.class_name)}
-            for variable in layer.variables:
-                parts = (*(WRAPPED,) * layer.time_distributed, *variable.split("/")[:-1])
-                group = file.require_group("/".join((place, *parts, VARIABLES)))
-                name = f"{layer.name}.{known[variable].parameter}"
-                if name not in left:
-                    raise WeightFileError(
-                        f"the weights lack '{name}'",
-                        place=f"layer '{layer.name}'",
-                        fix="Give all weights of the network.",
-                    )
-                _write_variable(group, str(len(group)), left.pop(name), layer)
-            if layer.variables and COUNT in known:
-                # Keras counts the samples that it has adapted the layer to, and wants the number back.
-                group.create_dataset(str(len(group)), data=np.int32(0))
-    for name, weight in left.items():
-        raise WeightFileError(
-            f"no layer of the network has a variable of Keras that '{name}' is",
-            place=weight.place,
-            fix="Write the weights of a network that was converted from Keras.",
-        )
-
-
-def _write_variable(group: "h5py.Group", index: str, weight: Weight, layer: NetworkLayer) -> None:
-    axes = layer.axes.get(weight.name)
-    values = weight.read() if axes is None else axes.order.to_keras(weight.read(), axes.keras_shape)
-    if weight.dtype == ml_dtypes.bfloat16:
-        # Keras 3 stores the bits and says so.
-        group.create_dataset(index, data=values).attrs["dtype"] = "bfloat16"
-    else:
-        group.create_dataset(index, data=values)
+    file.create_group(VARIABLES)  # the model's own, of which it has none: Keras 3.5 looks for them
+    for layer, variables in stored_variables(weights, network):
+        # A model in TimeDistributed was written out, so that each of its layers is in one.
+        kind = replace(layer, in_distributed_model=False).kind
+        number, counts[kind] = counts[kind], counts[kind] + 1
+        place = f"layers/{kind}_{number}" if number else f"layers/{kind}"
+        file.create_group(f"{place}/{VARIABLES}").attrs["name"] = layer.keras_name or layer.name
+        for variable, read in variables:
+            parts = (*(WRAPPED,) * layer.time_distributed, *variable.names[0].split("/")[:-1])
+            group = file.require_group("/".join((place, *parts, VARIABLES)))
+            store_array(group, str(len(group)), read())

@@ -7,12 +7,15 @@ of the variable, which is enough for all but Keras 3's depthwise kernels.
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
+import numpy as np
 import onnx_ir as ir
 
 from converters.axes import AxisOrder, unchanged
+from converters.errors import WeightFileError
 from converters.keras_wrappers import TIME_DISTRIBUTED
 from converters.roles import (
     CLASS_NAME_KEY,
@@ -25,17 +28,24 @@ from converters.roles import (
     Role,
     initializer_roles,
 )
+from converters.weights.keras_arrays import KerasArray
 from converters.weights.keras_variables import (
+    COMMON_WITHOUT_VARIABLES,
+    KERAS_VARIABLES,
     LIKELY,
     NOT_WEIGHTS,
     SEPARABLE,
     UNNAMED,
+    KerasVariable,
     find_variable,
     keras_variables,
     snake_case,
 )
 from converters.weights.recurrent_arrays import with_recurrent_classes, without_cudnn_layout
-from converters.weights.weight import Weight, Weights, collect_weights
+from converters.weights.weight import Array, Weight, Weights, collect_weights
+
+COUNT = "count"
+"""A variable of Normalization that no graph has, behind the others."""
 
 __all__ = [
     "NamedVariable",
@@ -45,6 +55,7 @@ __all__ = [
     "name_parts_by_order",
     "name_variables",
     "network_layers",
+    "stored_variables",
 ]
 
 
@@ -107,7 +118,9 @@ class NamedVariable:
 
 def keras_class(class_name: str) -> str:
     """Keras' own name of a class that may be an alias, or be written `Package>Name`."""
-    from converters.layers import find_layer  # the layers are no part of reading other formats
+    if class_name in KERAS_VARIABLES or class_name in COMMON_WITHOUT_VARIABLES:
+        return class_name
+    from converters.layers import find_layer  # takes a fifth of the time in which a file is read
 
     entry = find_layer(class_name)
     return class_name.rpartition(">")[2] if entry is None else entry.class_name
@@ -174,6 +187,43 @@ def _stated_axes(node: ir.Node) -> dict[str, KerasAxes]:
     return {name: axes for name, axes in found.items() if axes.order.fits(axes.keras_shape)}
 
 
+def stored_variables(
+    weights: Weights, network: Sequence[NetworkLayer]
+) -> Iterator[tuple[NetworkLayer, list[tuple[KerasVariable, Callable[[], Array]]]]]:
+    """What a file of Keras holds: each layer of a network, and its variables with what reads their values for Keras.
+
+    Raises:
+        WeightFileError: if a layer lacks a weight, or, at the end, a weight has no place in the layers.
+    """
+    left = dict(weights)
+    for layer in network:
+        known = {variable.names[0]: variable for variable in keras_variables(layer.class_name)}
+        variables: list[tuple[KerasVariable, Callable[[], Array]]] = []
+        for own in layer.variables:
+            name = f"{layer.name}.{known[own].parameter}"
+            if name not in left:
+                raise WeightFileError(
+                    f"the weights lack '{name}'",
+                    place=f"layer '{layer.name}'",
+                    fix="Give all weights of the network.",
+                )
+            variables.append((known[own], partial(_keras_values, left.pop(name), layer.axes.get(name))))
+        if layer.variables and COUNT in known:
+            # Keras counts the samples that it has adapted the layer to, and wants the number back.
+            variables.append((known[COUNT], lambda: np.zeros((), np.int32)))
+        yield layer, variables
+    for name, weight in left.items():
+        raise WeightFileError(
+            f"no layer of the network has a variable of Keras that '{name}' is",
+            place=weight.place,
+            fix="Write the weights of a network that was converted from Keras.",
+        )
+
+
+def _keras_values(weight: Weight, axes: KerasAxes | None) -> Array:
+    return weight.read() if axes is None else axes.order.to_keras(weight.read(), axes.keras_shape)
+
+
 def name_parts_by_order(variables: Sequence[NamedVariable], layers: Mapping[str, NetworkLayer]) -> list[NamedVariable]:
     """The variables, those of layers with several parts under the parts' names in Keras 3.
 
@@ -225,6 +275,6 @@ def _onnx_weight(named: NamedVariable, known_axes: Mapping[str, AxisOrder], *, s
         stored,
         name=name,
         shape=axes.onnx_shape(stored.shape),
-        read=lambda: axes.to_onnx(stored.read()),
+        read=KerasArray(stored, axes),
         stored_name=stored.name,
     )

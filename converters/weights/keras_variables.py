@@ -24,6 +24,7 @@ from converters.axes import (
 )
 
 __all__ = [
+    "COMMON_WITHOUT_VARIABLES",
     "KERAS_VARIABLES",
     "LIKELY",
     "NOT_WEIGHTS",
@@ -211,6 +212,30 @@ KERAS_VARIABLES: dict[str, tuple[KerasVariable, ...]] = {
     ),
 }
 """Keras' name of a class -> its variables, in the order in which Keras 3 numbers them."""
+
+COMMON_WITHOUT_VARIABLES = frozenset(
+    {
+        "Activation",
+        "Add",
+        "AveragePooling2D",
+        "Concatenate",
+        "Dropout",
+        "Flatten",
+        "Functional",
+        "GlobalAveragePooling2D",
+        "InputLayer",
+        "MaxPooling2D",
+        "Multiply",
+        "ReLU",
+        "Rescaling",
+        "Reshape",
+        "Sequential",
+        "Softmax",
+        "UpSampling2D",
+        "ZeroPadding2D",
+    }
+)
+"""Keras' own names of classes that most networks have, and that need not be looked up."""
 
 LIKELY = (KERNEL, BIAS, GAMMA, BETA, MOVING_MEAN, MOVING_VARIANCE, ALPHA, EMBEDDINGS, DEPTHWISE, POINTWISE_PART)
 """What a variable is in a layer whose class nothing says. A kernel that is taken for a convolution's though it is a

@@ -1,27 +1,27 @@
 """Weights in NumPy's files: `.npz`, where each member is one array and named by it, and `.npy`, named by its file.
 
-Arrays are mapped into memory, unless the archive compresses them. Nothing is unpickled: an array of Python objects is
-refused.
+Arrays are read from where they lie, unless the archive compresses them. Nothing is unpickled: an array of Python
+objects is refused.
 """
 
 import io
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import ml_dtypes
 import numpy as np
 
 from converters.errors import WeightFileError
 from converters.weights.archive import Archive
-from converters.weights.keras_names import NetworkLayer
-from converters.weights.registry import reads, writes
-from converters.weights.weight import Array, Weight, Weights, collect_weights
+from converters.weights.registry import Writing, reads, rewrites, writes
+from converters.weights.stored import ByteRange, OpenFile
+from converters.weights.weight import Array, Weight, Weights, as_bytes, collect_weights
 
-__all__ = ["read_npy", "read_npz", "write_npz"]
+__all__ = ["read_npy", "read_npz", "rewrite_npy", "rewrite_npz", "write_npy", "write_npz"]
 
 SUFFIX = ".npy"
 
@@ -42,7 +42,7 @@ def read_npz(path: Path) -> Weights:
             name.removesuffix(SUFFIX),
             archive.beginning(name, MAX_HEADER_BYTES),
             archive.size(name),
-            partial(archive.data, name),
+            archive.range(name) or partial(archive.data, name),
             archive.file,
         )
         for name in archive.names
@@ -56,22 +56,63 @@ def read_npy(path: Path) -> Weights:
     Raises:
         WeightFileError: if it is broken, or holds pickled objects.
     """
-    data: Array = np.memmap(path, np.uint8, "r")
+    file = OpenFile(path)
+    beginning = file.read(0, min(MAX_HEADER_BYTES, file.size)).tobytes()
     name = path.name[: -len(SUFFIX)]
-    return collect_weights([_weight(name, bytes(data[:MAX_HEADER_BYTES]), data.size, lambda: data, str(path))])
+    return collect_weights([_weight(name, beginning, file.size, ByteRange(file, 0, file.size), str(path))])
 
 
 @writes(".npz")
-def write_npz(path: Path, weights: Weights, _network: Sequence[NetworkLayer]) -> None:
+def write_npz(path: Path, weights: Weights, _how: Writing) -> None:
     """Write an archive, one weight in memory at a time; the same weights give the same bytes."""
     with zipfile.ZipFile(path, "w", allowZip64=True) as archive:
         for name, weight in weights.items():
             member = zipfile.ZipInfo(f"{name}{SUFFIX}")  # of 1980: the time of writing is no part of the weights
             with archive.open(member, "w", force_zip64=True) as stream:
-                np.lib.format.write_array(stream, weight.read(), allow_pickle=False)
+                _write_header(stream, weight)
+                for piece in weight.pieces():
+                    stream.write(as_bytes(piece))
 
 
-def _weight(name: str, beginning: bytes, size: int, data: Callable[[], Array], file: str) -> Weight:
+@rewrites(".npz")
+def rewrite_npz(path: Path, _like: Path, kept: Weights, changed: Weights, how: Writing) -> None:
+    """Write an archive of arrays that are kept and changed ones, in the order of the former."""
+    write_npz(path, {**kept, **changed}, how)
+
+
+@writes(SUFFIX)
+def write_npy(path: Path, weights: Weights, _how: Writing) -> None:
+    """Write one array.
+
+    Raises:
+        WeightFileError: if there is not just one.
+    """
+    if len(weights) != 1:
+        raise WeightFileError(
+            f"holds one array, and there are {len(weights)} weights", place=str(path), fix="Write a .npz file."
+        )
+    (weight,) = weights.values()
+    with path.open("r+b") as file:
+        _write_header(file, weight)
+        weight.tofile(file)
+
+
+@rewrites(SUFFIX)
+def rewrite_npy(path: Path, _like: Path, kept: Weights, changed: Weights, how: Writing) -> None:
+    """Write the array that is changed, or kept."""
+    write_npy(path, {**kept, **changed}, how)
+
+
+def _write_header(file: IO[bytes], weight: Weight) -> None:
+    described = {
+        "descr": np.lib.format.dtype_to_descr(weight.dtype),
+        "fortran_order": False,
+        "shape": weight.shape,
+    }
+    np.lib.format.write_array_header_1_0(file, described)
+
+
+def _weight(name: str, beginning: bytes, size: int, data: ByteRange | Callable[[], Array], file: str) -> Weight:
     place = f"{file}, tensor '{name}'"
     stream = io.BytesIO(beginning)
     try:
@@ -92,13 +133,22 @@ def _weight(name: str, beginning: bytes, size: int, data: Callable[[], Array], f
     dtype = np.dtype(ml_dtypes.bfloat16) if stored.str.lstrip("<|>") == "V2" else stored.newbyteorder("=")
     if dtype.kind not in "fiub" and dtype != ml_dtypes.bfloat16:
         raise WeightFileError(f"is of type {stored}, which is no number", place=place, fix="Write it as numbers.")
-    if min(shape, default=0) < 0 or stream.tell() + prod(shape) * stored.itemsize != size:
+    start, count = stream.tell(), prod(shape) * stored.itemsize
+    if min(shape, default=0) < 0 or start + count != size:
         raise WeightFileError(
-            f"has {size - stream.tell()} bytes of data, and its shape {shape} needs {prod(shape) * stored.itemsize}",
+            f"has {size - start} bytes of data, and its shape {shape} needs {count}",
             place=place,
             fix="Give a whole file.",
         )
-    read = partial(_values, data, stream.tell(), stored, dtype, shape, "F" if fortran else "C")
+    read: Callable[[], Array]
+    if isinstance(data, ByteRange):
+        lies = ByteRange(data.file, data.start + start, count)
+        if not fortran and stored.isnative:
+            read = lies.stored(shape, dtype)
+        else:
+            read = partial(_values, lies.read, 0, stored, dtype, shape, "F" if fortran else "C")
+    else:
+        read = partial(_values, data, start, stored, dtype, shape, "F" if fortran else "C")
     return Weight(name, shape, dtype, read, file)
 
 

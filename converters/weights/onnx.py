@@ -1,13 +1,14 @@
-"""Weights in ONNX models: initializers, whether in the file itself or in external data files beside it.
+"""ONNX models in memory, and their initializers as weights.
 
 Opening reads the graph but no external data. Refused, with the reason: what is no model, initializers of one name,
 external data outside the model's folder or shorter than its tensor, and the two parts of a model that onnx_ir drops.
+`onnx_file` reads and writes weights where they lie in files.
 """
 
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import onnx
@@ -16,37 +17,31 @@ from google.protobuf.message import DecodeError
 
 from converters.errors import WeightFileError
 from converters.roles import Role, initializer_roles
-from converters.weights.registry import reads
+from converters.weights.onnx_data import refuse_impossible_shapes, refuse_overlaps
 from converters.weights.weight import Array, Weight, Weights, collect_weights
 
 __all__ = [
+    "checked_model",
     "embed_external_data",
     "fill_initializers",
     "initializer_tensor",
+    "initializer_weight",
     "initializer_weights",
     "open_onnx",
-    "read_onnx",
+    "read_message",
     "write_initializers",
 ]
 
+Message = TypeVar("Message")
+
 DATA_FIELDS = ("float_data", "int32_data", "int64_data", "double_data", "uint64_data", "string_data")
-
-
-@reads(".onnx")
-def read_onnx(path: Path) -> Weights:
-    """The parameters and statistics of an ONNX model, in the order of its initializers; no constants.
-
-    Raises:
-        WeightFileError: as `open_onnx`; for a tensor's data, when it is read.
-    """
-    return initializer_weights(open_onnx(path), str(path))
 
 
 def initializer_weights(model: ir.Model, file: str) -> Weights:
     """The parameters and statistics of a model that is open already; `file` is named in errors."""
     roles = initializer_roles(model)
     return collect_weights(
-        _weight(name, initializer_tensor(model, name), file)
+        initializer_weight(name, initializer_tensor(model, name), file)
         for name in model.graph.initializers
         if roles[name].kind is not Role.CONSTANT
     )
@@ -58,22 +53,37 @@ def open_onnx(path: Path) -> ir.Model:
     Raises:
         WeightFileError: if the file is no ONNX model, or one that cannot be carried whole.
     """
+    return checked_model(read_message(path, lambda: onnx.load(path, format="protobuf", load_external_data=False)), path)
+
+
+def read_message(path: Path, read: Callable[[], Message]) -> Message:
+    """What `read` gives of a file.
+
+    Raises:
+        WeightFileError: if the file cannot be read, or holds no such message.
+    """
     try:
-        proto = onnx.load(path, format="protobuf", load_external_data=False)
+        return read()
     except OSError as error:
         raise WeightFileError(
             f"cannot be read: {error.strerror}", place=str(path), fix="Give the path of a readable .onnx file."
         ) from None
     except DecodeError:
         raise _not_a_model("is not an ONNX model, or only a part of one", path) from None
+
+
+def checked_model(proto: onnx.ModelProto, path: Path) -> ir.Model:
+    """The model of a message that was read from a file. Raises as `open_onnx`."""
     if not proto.HasField("graph") or not proto.opset_import:
         raise _not_a_model("is not a whole ONNX model: it lacks a graph or an opset", path)
     _refuse_duplicates(proto.graph, path)
     _refuse_what_onnx_ir_drops(proto, path)
     _refuse_loose_ends(proto.graph, path)
     try:
+        refuse_impossible_shapes(proto, path)
         model = ir.from_proto(proto)
         initializer_roles(model)  # finds metadata that is damaged
+        refuse_overlaps(proto, path)
     except (ir.serde.SerdeError, ValueError, TypeError, KeyError) as error:
         raise _not_a_model(f"is an ONNX model with a broken graph ({_first_line(error)})", path) from error
     # An absolute folder, as onnx_ir guards the folder only where it knows it, and "" is unknown to it.
@@ -144,7 +154,8 @@ def embed_external_data(model: ir.Model, file: str) -> None:
                 )
 
 
-def _weight(name: str, tensor: ir.TensorProtocol, file: str) -> Weight:
+def initializer_weight(name: str, tensor: ir.TensorProtocol, file: str) -> Weight:
+    """One of them."""
     dtype: np.dtype[Any] = np.dtype(tensor.dtype.numpy())
     return Weight(name, tuple(tensor.shape.numpy()), dtype, lambda: _read(tensor, name, file), file)
 

@@ -1,14 +1,17 @@
-"""Weights in torch checkpoints (`.pt`, `.pth`): a state dict, alone or under `model` or `state_dict`.
+"""Weights in torch checkpoints (`.pt`, `.pth`): a state dict, alone or within what others save with it.
 
-Files are read with `weights_only=True`: one that would run code is refused, naming the code. What stands beside
-`model` or `state_dict` (optimizer, epoch, ...) is not weights and is not looked at; inside, everything must be a
-tensor. torch is imported when such a file is read, and only then.
+Files are read with `weights_only=True`: one that would run code is refused, naming the code. What stands beside the
+state dict (optimizer, epoch, ...) is not weights and is not looked at; inside, everything must be a tensor. torch is
+imported when such a file is read, and only then.
 """
 
+import copy
 import pickle
+import pickletools
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,22 +19,49 @@ import ml_dtypes
 import numpy as np
 
 from converters.errors import WeightFileError
-from converters.weights.keras_names import NetworkLayer
-from converters.weights.registry import reads, writes
+from converters.weights.registry import Writing, reads, rewrites, writes
+from converters.weights.torch_archive import save_content
 from converters.weights.weight import Array, Weight, Weights, collect_weights
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["read_torch", "write_torch"]
+__all__ = ["read_torch", "rewrite_torch", "write_torch"]
 
-NESTING_KEYS = ("model", "state_dict")
-"""Where checkpoints keep their state dict: ours and many others under the first, Lightning under the second."""
+NESTING_KEYS = (
+    "model",
+    "state_dict",
+    "model_state_dict",
+    "model_state",
+    "state_dict_ema",
+    "model_ema",
+    "ema",
+    "params_ema",
+    "params",
+    "module",
+    "net",
+    "network",
+    "weights",
+)
+"""Where checkpoints keep their state dict: ours and many others under the first, Lightning and timm under the second.
+
+Those of a running average (`..._ema`) count where there are no others."""
+
+MAX_NESTING = 4
+
+WRAPPERS = ("module.", "_orig_mod.")
+"""What DataParallel and `torch.compile` put before all names of the model that they wrap."""
 
 COUNTER = ".num_batches_tracked"
 """torch's BatchNormalization counts its batches; no ONNX operator does, so this is not a weight."""
 
+MAX_FREE_EXPANSION_BYTES = 2**26
+"""A tensor whose entries share memory, as those of `expand` do, may become 64 MiB."""
+
 ZIP_MAGIC = b"PK\x03\x04"
+
+MAX_OPCODES = 10**6
+"""Of a pickle that are looked through for what it would run."""
 
 
 @reads(".pt", ".pth")
@@ -44,7 +74,10 @@ def read_torch(path: Path) -> Weights:
         WeightFileError: if torch is not installed, or the file is broken, would run code, or is no state dict.
     """
     torch = _torch("reading", path)
-    state = _state_dict(_load(path, torch.load), path)
+    content = _load(path, torch.load)
+    state = content
+    for key in _keys_to_state(content, path):
+        state = state[key]
     for name, value in state.items():
         if not isinstance(name, str) or not isinstance(value, torch.Tensor):
             raise WeightFileError(
@@ -52,29 +85,47 @@ def read_torch(path: Path) -> Weights:
                 place=str(path),
                 fix="Give a state dict, alone or under 'model' or 'state_dict'.",
             )
+    wrappers = _length_of_wrappers(list(state))
     return collect_weights(
-        _weight(name, tensor, str(path)) for name, tensor in state.items() if not name.endswith(COUNTER)
+        _weight(name, name[wrappers:], tensor, str(path))
+        for name, tensor in state.items()
+        if not name.endswith(COUNTER)
     )
 
 
 @writes(".pt", ".pth")
-def write_torch(path: Path, weights: Weights, _network: Sequence[NetworkLayer]) -> None:
+def write_torch(path: Path, weights: Weights, _how: Writing) -> None:
     """Write a flat state dict.
 
     Raises:
         WeightFileError: if torch is not installed.
     """
+    _torch("writing", path)
+    save_content(dict(weights), path)
+
+
+@rewrites(".pt", ".pth")
+def rewrite_torch(path: Path, like: Path, kept: Weights, changed: Weights, _how: Writing) -> None:
+    """Write the checkpoint `like` with changed tensors in its state dict; all else in it stays.
+
+    Raises:
+        WeightFileError: if torch is not installed, or `like` is broken.
+    """
     torch = _torch("writing", path)
-    torch.save({name: _tensor(weight.read()) for name, weight in weights.items()}, path)
+    content = _load(like, torch.load)
+    new = {kept[name].stored_name or name: weight for name, weight in changed.items()}
+    save_content(_with_state(content, _keys_to_state(content, like), new), path)
 
 
-def _tensor(values: Array) -> "torch.Tensor":
-    import torch
-
-    values = np.array(values)  # torch takes no read-only memory
-    if values.dtype == ml_dtypes.bfloat16:
-        return torch.from_numpy(values.view(np.int16)).view(torch.bfloat16)
-    return torch.from_numpy(values)
+def _with_state(content: Any, keys: Sequence[str], new: Mapping[str, Weight]) -> Any:
+    """A copy of nested mappings in which entries of the one that the keys lead to are others."""
+    changed = copy.copy(content)
+    if keys:
+        changed[keys[0]] = _with_state(content[keys[0]], keys[1:], new)
+    else:
+        for name, weight in new.items():
+            changed[name] = weight
+    return changed
 
 
 def _torch(doing: str, path: Path) -> Any:
@@ -99,7 +150,7 @@ def _load(path: Path, load: Any) -> Any:
             warnings.simplefilter("ignore")
             return load(path, map_location="cpu", weights_only=True, mmap=is_zip)
     except pickle.UnpicklingError as error:
-        code = _code_needed(path) if is_zip else []
+        code = _code_needed(path, is_zip=is_zip)
         if code:
             raise WeightFileError(
                 f"reading it would run code: {', '.join(code)}",
@@ -111,10 +162,32 @@ def _load(path: Path, load: Any) -> Any:
         raise _broken(path, error) from error
 
 
-def _code_needed(path: Path) -> list[str]:
-    from torch.serialization import get_unsafe_globals_in_checkpoint
+def _code_needed(path: Path, *, is_zip: bool) -> list[str]:
+    """What of Python the file names that is not among what torch takes for harmless."""
+    if is_zip:
+        from torch.serialization import get_unsafe_globals_in_checkpoint
 
-    return sorted(get_unsafe_globals_in_checkpoint(str(path)))
+        return sorted(get_unsafe_globals_in_checkpoint(str(path)))
+    with path.open("rb") as file:
+        return sorted({name for name in _globals(file) if not name.startswith(HARMLESS)})
+
+
+HARMLESS = ("torch.", "collections.OrderedDict")
+
+
+def _globals(file: Any) -> Iterator[str]:
+    """The names of Python that a pickle refers to."""
+    texts: list[str] = []
+    try:
+        for opcode, argument, _position in islice(pickletools.genops(file), MAX_OPCODES):
+            if opcode.name == "GLOBAL":
+                yield str(argument).replace(" ", ".")
+            elif opcode.name == "STACK_GLOBAL" and len(texts) > 1:
+                yield ".".join(texts[-2:])
+            elif isinstance(argument, str):
+                texts.append(argument)
+    except (ValueError, UnicodeDecodeError, IndexError):
+        return  # it breaks off
 
 
 def _broken(path: Path, error: Exception) -> WeightFileError:
@@ -125,36 +198,71 @@ def _broken(path: Path, error: Exception) -> WeightFileError:
     )
 
 
-def _state_dict(content: Any, path: Path) -> Mapping[Any, Any]:
+def _keys_to_state(content: Any, path: Path) -> list[str]:
+    """The keys that lead to the state dict of a checkpoint."""
     if not isinstance(content, Mapping):
         raise WeightFileError(
             f"holds a {type(content).__name__}, not a state dict",
             place=str(path),
             fix="Save the state dict: torch.save(model.state_dict(), path).",
         )
-    for key in NESTING_KEYS:
-        nested = content.get(key)
-        if isinstance(nested, Mapping):
-            return nested
-    return content
+    return _nesting(content, MAX_NESTING) or []
 
 
-def _weight(name: str, tensor: "torch.Tensor", file: str) -> Weight:
+def _nesting(content: Mapping[Any, Any], depth: int) -> list[str] | None:
+    """The keys that lead to a mapping with tensors; if none has some, to the first that may be meant; else None."""
     import torch
 
-    place = f"{file}, tensor '{name}'"
+    if any(isinstance(value, torch.Tensor) for value in content.values()):
+        return []
+    inner = [key for key in NESTING_KEYS if isinstance(content.get(key), Mapping)]
+    for key in inner if depth else ():
+        below = _nesting(content[key], depth - 1)
+        if below is not None:
+            return [key, *below]
+    return [inner[0]] if inner and depth == MAX_NESTING else None
+
+
+def _length_of_wrappers(names: Sequence[str]) -> int:
+    """How much of all names comes from what the model was wrapped in."""
+    length = 0
+    while names and (wrapper := next((w for w in WRAPPERS if names[0].startswith(w, length)), None)):
+        if not all(name.startswith(wrapper, length) for name in names):
+            break
+        length += len(wrapper)
+    return length
+
+
+def _weight(stored_name: str, name: str, tensor: "torch.Tensor", file: str) -> Weight:
+    place = f"{file}, tensor '{stored_name}'"
+    dtype = _numpy_dtype(tensor, place)
+    needed, held = tensor.numel() * dtype.itemsize, tensor.untyped_storage().nbytes()
+    if tensor.is_meta or (needed > held and needed > MAX_FREE_EXPANSION_BYTES):
+        raise WeightFileError(
+            f"has the shape {tuple(tensor.shape)}, which needs {needed} bytes, and {0 if tensor.is_meta else held} "
+            "of data",
+            place=place,
+            fix="Save it with its values: tensor.contiguous().",
+        )
+    read = partial(_values, tensor, dtype)
+    return Weight(name, tuple(tensor.shape), dtype, read, file, None if name == stored_name else stored_name)
+
+
+def _numpy_dtype(tensor: "torch.Tensor", place: str) -> np.dtype[Any]:
+    import torch
+
     if tensor.layout != torch.strided:
         raise WeightFileError(f"is stored as {tensor.layout}", place=place, fix="Save it dense: tensor.to_dense().")
+    dtype: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
     if tensor.dtype == torch.bfloat16:
-        dtype: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
-    else:
-        try:
-            dtype = torch.empty(0, dtype=tensor.dtype).numpy().dtype
-        except TypeError:
-            raise WeightFileError(
-                f"is of type {tensor.dtype}, which NumPy lacks", place=place, fix="Save it as float32."
-            ) from None
-    return Weight(name, tuple(tensor.shape), dtype, partial(_values, tensor, dtype), file)
+        return dtype
+    try:
+        dtype = torch.empty(0, dtype=tensor.dtype).numpy().dtype
+    except TypeError:
+        raise WeightFileError(
+            f"is of type {tensor.dtype}, which NumPy lacks", place=place, fix="Save it as float32."
+        ) from None
+    return dtype
 
 
 def _values(tensor: "torch.Tensor", dtype: np.dtype[Any]) -> Array:

@@ -1,17 +1,18 @@
 """One named array of a weight file, described at once and read when it is needed."""
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, BinaryIO
 
 import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 
 from converters.errors import WeightFileError
+from converters.weights.stored import ByteRange, FileArray
 
-__all__ = ["FLOAT_DTYPES", "Array", "Weight", "Weights", "collect_weights"]
+__all__ = ["FLOAT_DTYPES", "Array", "Weight", "Weights", "as_bytes", "cast_weights", "collect_weights"]
 
 Array = npt.NDArray[Any]
 
@@ -27,7 +28,8 @@ class Weight:
         name: `<layer>.<parameter>`, as the file spells it unless `stored_name` does.
         shape: in ONNX/torch axis order.
         dtype: as stored; `ml_dtypes.bfloat16` for bfloat16.
-        read: gives the values in `shape` and `dtype`, possibly read-only; raises WeightFileError.
+        read: gives the values in `shape` and `dtype`, possibly read-only; raises WeightFileError. A `FileArray`
+            where they lie in a file as they are, so that they can be copied without being read.
         file: the file's name, for error messages.
         stored_name: what the file calls it, where that is another name.
     """
@@ -43,36 +45,117 @@ class Weight:
     def place(self) -> str:
         return f"{self.file}, tensor '{self.stored_name or self.name}'"
 
+    @property
+    def nbytes(self) -> int:
+        return int(np.prod(self.shape, dtype=object)) * self.dtype.itemsize
+
+    @property
+    def range(self) -> ByteRange | None:
+        """Where the values lie in a file as `read` gives them; None if they lie in none."""
+        return self.read.range if isinstance(self.read, FileArray) else None
+
     def values(self, dtype: npt.DTypeLike) -> Array:
         """The values, cast to `dtype`; NaN and infinity stay what they are.
 
         Raises:
             WeightFileError: if the cast is not one between floats, or a finite value is too large for `dtype`.
         """
+        return self.cast(dtype).read()
+
+    def cast(self, dtype: npt.DTypeLike) -> "Weight":
+        """The weight with its values as of `values`; they are cast when they are read.
+
+        Raises:
+            WeightFileError: if the cast is not one between floats.
+        """
         wanted = np.dtype(dtype)
         if self.dtype == wanted:
-            return self.read()
+            return self
         if not {self.dtype, wanted} <= FLOAT_DTYPES:
             raise WeightFileError(
                 f"{self.dtype} cannot be cast to {wanted}",
                 place=self.place,
                 fix="Give a file whose weights are float16, bfloat16, float32 or float64.",
             )
-        stored = self.read()
-        with np.errstate(over="ignore"):
-            cast = stored.astype(wanted)
-        overflowed = int(np.count_nonzero(np.isfinite(stored) & ~np.isfinite(cast)))
-        if overflowed:
-            raise WeightFileError(
-                f"{overflowed} of {stored.size} values are too large for {wanted}",
-                place=self.place,
-                fix=f"Use a target whose weights are {self.dtype}.",
-            )
+        return replace(self, dtype=wanted, read=_CastArray(self, wanted))
+
+    def pieces(self) -> Iterator[Array]:
+        """The values in C order, as arrays that follow on each other: several where they need not be read at once."""
+        if isinstance(self.read, FileArray):
+            yield from self.read.pieces()
+        else:
+            yield self.read()
+
+    def tofile(self, file: BinaryIO) -> None:
+        """Write the bytes of the values, in C order and little-endian; never all in memory if it can be avoided.
+
+        Raises:
+            WeightFileError: if they cannot be read.
+            OSError: if the file cannot be written.
+        """
+        if self.range is not None:
+            self.range.tofile(file)
+            return
+        for piece in self.pieces():
+            file.write(as_bytes(piece))
+
+
+@dataclass(frozen=True)
+class _CastArray(FileArray):
+    """What reads a weight and casts its values."""
+
+    weight: Weight
+    dtype: np.dtype[Any]
+
+    @property
+    def range(self) -> None:
+        return None
+
+    def __call__(self) -> Array:
+        stored = self.weight.read()
+        cast, overflowed = self._cast(stored)
+        self._refuse(overflowed)
         return cast
+
+    def pieces(self) -> Iterator[Array]:
+        overflowed = 0
+        for stored in self.weight.pieces():
+            cast, more = self._cast(stored)
+            overflowed += more
+            if not overflowed:
+                yield cast
+        self._refuse(overflowed)
+
+    def _cast(self, stored: Array) -> tuple[Array, int]:
+        """The values, and how many became infinite."""
+        with np.errstate(over="ignore"):
+            cast = stored.astype(self.dtype)
+        return cast, int(np.count_nonzero(np.isfinite(stored) & ~np.isfinite(cast)))
+
+    def _refuse(self, overflowed: int) -> None:
+        if overflowed:
+            weight = self.weight
+            raise WeightFileError(
+                f"{overflowed} of {int(np.prod(weight.shape))} values are too large for {self.dtype}",
+                place=weight.place,
+                fix=f"Use a target whose weights are {weight.dtype}.",
+            )
+
+
+def as_bytes(array: Array) -> memoryview:
+    """The bytes of its values in C order, not copied where they lie so."""
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
 
 
 Weights = Mapping[str, Weight]
 """The weights of one file by name, in the file's order."""
+
+
+def cast_weights(weights: Weights, dtype: npt.DTypeLike) -> Weights:
+    """The weights, all that are floats in this type; integers and 8-bit floats as they are."""
+    return MappingProxyType(
+        {name: weight.cast(dtype) if weight.dtype in FLOAT_DTYPES else weight for name, weight in weights.items()}
+    )
 
 
 def collect_weights(weights: Iterable[Weight]) -> Weights:

@@ -23,6 +23,7 @@ __all__ = ["COMMANDS", "Cli", "cli", "main"]
 COMMANDS = {
     "artifacts": "Write ONNX Runtime's artifacts for training on a device.",
     "convert": "Convert a Keras-style network JSON to ONNX, or back.",
+    "diff": "Compare two models or weight files, layer by layer.",
     "inspect": "Show what a model or weight file holds.",
     "train": "Train the network that a run configuration describes.",
     "transplant": "Carry weights from one model to another.",

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import PlainValidator, model_validator
 
+from onnxgrid.config.layers import LayerRates
 from onnxgrid.config.problems import fault_at, shown
 from onnxgrid.config.schedule import ScheduleConfig
 from onnxgrid.config.section import Section, Variants
@@ -22,6 +23,7 @@ class SGDConfig(Section):
     dampening: Number = 0.0
     nesterov: Flag = False
     lr_scheduler: ScheduleConfig | None = None
+    layer_rates: LayerRates = None
 
     @model_validator(mode="after")
     def _nesterov_fits(self) -> "SGDConfig":
@@ -45,6 +47,7 @@ class AdamConfig(Section):
     weight_decay: Factor = 0.0
     amsgrad: Flag = False
     lr_scheduler: ScheduleConfig | None = None
+    layer_rates: LayerRates = None
 
 
 OPTIMIZERS = Variants(

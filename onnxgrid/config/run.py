@@ -9,6 +9,7 @@ from pydantic import Field, PlainValidator, ValidationInfo
 from converters.json_text import JsonArray, JsonObject
 from onnxgrid.config.checkpoints import CheckpointsConfig
 from onnxgrid.config.data import DataConfig
+from onnxgrid.config.layers import FrozenLayers
 from onnxgrid.config.loss import LOSSES, LossConfig, NLLLossConfig
 from onnxgrid.config.optimizer import OPTIMIZERS, OptimizerConfig
 from onnxgrid.config.paths import InputPath, OutputPath, find_file
@@ -50,6 +51,7 @@ class RunConfig(Section):
     optimizer: OptimizerConfig | None = None
     loss: LossConfig | None = None
     num_epochs: Count = 1
+    freeze: FrozenLayers = ()
     outfile: OutputPath | None = None
     checkpoints: CheckpointsConfig = CheckpointsConfig()
 

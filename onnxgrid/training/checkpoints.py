@@ -114,6 +114,7 @@ def save_checkpoint(
             for name, weight in initializer_weights(trained, str(onnx_path)).items()
         },
         "optimizer": optimizer.state_dict(),
+        "trainable": list(engine.parameters.views),
         "settings": json.dumps(settings),
         "kernels": json.dumps(dict(engine.kernels)),
         **vars(state),

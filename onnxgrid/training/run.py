@@ -23,6 +23,7 @@ from onnxgrid.processes import find_launch, joined
 from onnxgrid.schedules import learning_rate
 from onnxgrid.training.anomaly import first_anomaly
 from onnxgrid.training.checkpoints import checkpoint_path, restore_optimizer, save_checkpoint, weight_sums
+from onnxgrid.training.layer_choice import frozen, rate_factors, set_rate_factors
 from onnxgrid.training.log import RunLog
 from onnxgrid.training.loop import Evaluation, TrainedBatch, evaluate, train_epoch
 from onnxgrid.training.metrics import metric_of
@@ -144,7 +145,8 @@ class _Training:
         self._run, self._files, self._progress = run, files, progress
         self._samples, self._loss, self._settings = run.training, run.loss, run.settings.optimizer
         self._epochs, self._state = run.settings.num_epochs, run.state
-        self._graph = TrainableGraph.from_model(run.model, run.place)
+        # Checkpoints keep the network as it was given: what is frozen here is the run's affair.
+        self._graph = TrainableGraph.from_model(frozen(run.model, run.settings.freeze), run.place)
         self._engine = create_engine(
             run.state.engine,
             self._graph,
@@ -158,6 +160,8 @@ class _Training:
         if run.options.profile is not None and run.processes.leads:
             self._recorded = _recorded(run, run.options.profile, self._engine, self._graph)
         self._optimizer = _optimizer(run, self._settings, self._engine)
+        factors = rate_factors(run.model, self._settings.layer_rates or ())
+        set_rate_factors(self._optimizer, self._engine.parameters, factors)
         self._saved = None
         if run.checkpoint is not None:
             restore_optimizer(run.checkpoint, self._optimizer)

@@ -1,11 +1,13 @@
 """What of a configuration decides the numbers of a run: saved with each checkpoint, compared when a run is resumed."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from pydantic import BaseModel
 
 from onnxgrid.config import InputPath, RunConfig
+from onnxgrid.config.layers import FREEZE, LayerRate
 
 __all__ = ["differences", "run_settings"]
 
@@ -14,11 +16,13 @@ WITHOUT_EFFECT = ("preload", "test_batch_size", "test_input_path", "test_target_
 
 
 def run_settings(settings: RunConfig, accumulate: int) -> dict[str, Any]:
-    """{key: value} of data, optimizer and loss, the keys with dots as in error messages, the values as in JSON; and of
-    --accumulate, if several batches make a step.
+    """{key: value} of data, optimizer and loss, the keys with dots as in error messages, the values as in JSON; of
+    `freeze`, if it names layers; and of --accumulate, if several batches make a step.
     """
     sections = {"data": settings.data, "optimizer": settings.optimizer, "loss": settings.loss}
     values = {key: value for name, section in sections.items() for key, value in _flat(section, name)}
+    if settings.freeze:
+        values[FREEZE] = list(settings.freeze)
     return values if accumulate == 1 else {**values, "--accumulate": accumulate}
 
 
@@ -39,6 +43,6 @@ def _flat(value: Any, key: str) -> Iterator[tuple[str, Any]]:
     elif isinstance(value, InputPath):
         yield key, value.given
     elif isinstance(value, tuple):
-        yield key, list(value)
+        yield key, [asdict(item) if isinstance(item, LayerRate) else item for item in value]
     else:
         yield key, getattr(value, "value", value)  # an Enum's

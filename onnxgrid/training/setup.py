@@ -23,6 +23,7 @@ from onnxgrid.losses import Loss, loss_for
 from onnxgrid.processes import Launch, Processes
 from onnxgrid.training.checkpoints import Checkpoint, RunState, forget_checkpoints, newest_checkpoint, restore_weights
 from onnxgrid.training.fit import require_fit, warn_of_ending, with_targets_checked
+from onnxgrid.training.layer_choice import frozen
 from onnxgrid.training.log import RunLog
 from onnxgrid.training.network import load_weights, open_network
 from onnxgrid.training.options import RunOptions
@@ -32,7 +33,7 @@ __all__ = ["Run", "SampleSet", "open_run", "restarts_of"]
 
 logger = logging.getLogger(__name__)
 
-RATE_KEYS = ("optimizer.learning_rate", "optimizer.lr_scheduler")
+RATE_KEYS = ("optimizer.learning_rate", "optimizer.lr_scheduler", "optimizer.layer_rates")
 """What of the optimizer may change on the way: every epoch sets the learning rate anew."""
 
 
@@ -99,7 +100,7 @@ def open_run(settings: RunConfig, options: RunOptions, processes: Processes, log
     log.start(onnxgrid.__version__, device_name(state.device))
     network = open_network(settings.layers, seed=0 if seed is None else seed)
     model = network.model
-    log.network(summarize_model(model, network.place))
+    log.network(summarize_model(frozen(model, settings.freeze), network.place))
     if resume and checkpoint is None:
         log.write(f"No checkpoint in folder: {settings.checkpoints.save}; starting from the beginning")
     if checkpoint is not None:

@@ -9,41 +9,120 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from onnxgrid.transplant.matching import Rename
-    from onnxgrid.transplant.report import TransplantReport
+    import numpy.typing as npt
 
-__all__ = ["transplant"]
+    from converters.head_start import HeadStart
+    from onnxgrid.transplant.ends import FileOrModel
+    from onnxgrid.transplant.matching import Rename
+    from onnxgrid.transplant.planned import PlannedTransplant
+    from onnxgrid.transplant.report import TransplantReport
+    from onnxgrid.transplant.rules import TransplantRules
+
+__all__ = ["begin", "plan_transplant", "transplant"]
 
 
 def transplant(
-    source: Path | str,
-    target: Path | str,
+    source: "FileOrModel",
+    target: "FileOrModel",
     out: Path | str | None = None,
+    rules: "TransplantRules | None" = None,
     *,
     renames: "Sequence[Rename]" = (),
+    source_graph: "FileOrModel | None" = None,
+    target_graph: "FileOrModel | None" = None,
     strict: bool = False,
     dry_run: bool = False,
+    in_place: bool = False,
+    dtype: "npt.DTypeLike | None" = None,
+    max_shard_bytes: int | None = None,
+    statistics: bool = False,
+    head_start: "HeadStart | None" = None,
 ) -> "TransplantReport":
-    """Write `out`: the model `target` with every initializer that `source` has by the same name and shape; report.
+    """Write `out`: the target with every weight that `source` has by the same name and shape; report.
 
-    Parameters and BatchNormalization statistics are carried; values are cast to the target's type. Neither file is
-    changed; `out` appears whole or not at all, and holds the data of its own even if `target` keeps it elsewhere.
+    Parameters and BatchNormalization statistics are carried; values are cast to the target's type. Neither end is
+    changed; `out` appears whole or not at all, and needs neither of them. A model in memory (`onnx.ModelProto`,
+    `onnx_ir.Model`) needs no `out`: `TransplantReport.model` is a filled copy of it.
 
     Args:
-        source: a weight file (`.onnx`, `.pt`, `.pth`, `.h5`, `.weights.h5`, `.keras`, `.safetensors`, `.npz`, `.npy`).
-        target: a model (`.onnx`).
-        out: where the model goes (`.onnx`); may be left out with `dry_run`.
-        renames: applied in order to each name of the source before it is looked for in the target.
-        strict: whatever is not copied is an error, raised before anything is written.
+        source: a model (`.onnx`) or a weight file (`.pt`, `.pth`, `.h5`, `.weights.h5`, `.keras`, `.safetensors`,
+            `.safetensors.index.json`, `.npz`, `.npy`), or a model in memory.
+        target: the same; `source` itself to carry all of it into another format.
+        out: of the target's kind, which then keeps all else that the target holds; or of another kind of weight file.
+            May be left out with `dry_run`.
+        rules: what goes where besides names that are the same, and how shapes are adapted.
+        renames: as in `rules`, applied after those.
+        source_graph: the model that the weights are of, where the source is a weight file and does not say what `rules`
+            ask.
+        target_graph: the same for the target.
+        strict: whatever is not carried is an error, raised before anything is written.
         dry_run: plan and report, write nothing.
+        in_place: whether `out` may be `source` or `target`, which then is replaced.
+        dtype: of all weights of `out` that are floats; None for that of the target. A model keeps its own.
+        max_shard_bytes: how large each file may be, where `out` is an index of several (`.safetensors.index.json`).
+        statistics: whether the report has the norm and the mean of each tensor before and after, which reads them all.
+        head_start: of a command that has begun to copy; else this function begins.
 
     Raises:
-        TransplantError: if `out` is missing or is one of the two files, two weights get one name, or `strict` finds a
-            difference.
+        TransplantError: if `out` is missing, cannot be made of the target, or is one of the two files and not in place;
+            if two weights get one name, the rules do not fit the ends, or `strict` finds a difference.
         WeightFileError: if a file cannot be read, or a value does not fit the target's type.
     """
-    from onnxgrid.transplant.files import transplant_files
+    from dataclasses import replace
 
-    return transplant_files(
-        Path(source), Path(target), None if out is None else Path(out), renames=renames, strict=strict, dry_run=dry_run
-    )
+    begun = head_start or begin(source, target, None if dry_run or renames or rules is not None else out)
+    with begun:
+        from onnxgrid.transplant.planned import plan_ends, require_output
+        from onnxgrid.transplant.rules import TransplantRules
+
+        rules = TransplantRules() if rules is None else rules
+        require_output(source, target, out, dry_run=dry_run, in_place=in_place)
+        planned = plan_ends(
+            source,
+            target,
+            replace(rules, renames=(*rules.renames, *renames)),
+            source_graph=source_graph,
+            target_graph=target_graph,
+        )
+        return planned.apply(
+            out,
+            strict=strict,
+            dry_run=dry_run,
+            in_place=in_place,
+            dtype=dtype,
+            max_shard_bytes=max_shard_bytes,
+            statistics=statistics,
+            head_start=begun,
+        )
+
+
+def begin(source: "FileOrModel", target: "FileOrModel", out: Path | str | None) -> "HeadStart":
+    """Begin to copy, before the libraries are loaded that plan and write.
+
+    Args:
+        out: None if nothing will be written there, or what is carried cannot be foreseen from names.
+    """
+    from converters.head_start import HeadStart
+
+    ends = [end for end in (source, target, out) if isinstance(end, Path | str)]
+    paths = [path for path in map(Path, ends) if path.suffix.lower() == ".onnx"]
+    return HeadStart(*paths) if len(paths) == 3 else HeadStart()
+
+
+def plan_transplant(
+    source: "FileOrModel",
+    target: "FileOrModel",
+    rules: "TransplantRules | None" = None,
+    *,
+    source_graph: "FileOrModel | None" = None,
+    target_graph: "FileOrModel | None" = None,
+) -> "PlannedTransplant":
+    """What `transplant` would carry, to look at, to change (`without`, `paired`) and to carry out (`apply`).
+
+    Arguments and errors are those of `transplant`; no values are read.
+    """
+    from onnxgrid.transplant.planned import plan_ends
+    from onnxgrid.transplant.rules import TransplantRules
+
+    rules = TransplantRules() if rules is None else rules
+    return plan_ends(source, target, rules, source_graph=source_graph, target_graph=target_graph)

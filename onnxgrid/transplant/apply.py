@@ -1,14 +1,29 @@
-"""Carries out a plan: what is to be copied, in the target's type, goes into a copy of the model."""
+"""Carries out a plan: what is to be carried, under the target's names, goes into a model or a file."""
 
-from functools import partial
+from collections.abc import Mapping
+from dataclasses import replace
 
 import onnx_ir as ir
 
-from converters.weights import Weights
-from converters.weights.onnx import fill_initializers, initializer_tensor
+from converters.weights import Weight, Weights
+from converters.weights.onnx import fill_initializers, initializer_weights
 from onnxgrid.transplant.plan import TransplantPlan
 
-__all__ = ["apply_plan"]
+__all__ = ["apply_plan", "carried_weights"]
+
+
+def carried_weights(plan: TransplantPlan, source: Weights, target: Weights) -> Mapping[str, Weight]:
+    """What a plan carries, by the target's names and in its shapes; values are read, and adapted, when asked for.
+
+    Args:
+        target: what the target holds so far: some rules fill up with it.
+    """
+    return {
+        match.target.name: replace(
+            match.carried(source, target[match.target.name].read), name=match.target.name, stored_name=match.stored_name
+        )
+        for match in plan.carried
+    }
 
 
 def apply_plan(plan: TransplantPlan, source: Weights, model: ir.Model) -> ir.Model:
@@ -17,8 +32,6 @@ def apply_plan(plan: TransplantPlan, source: Weights, model: ir.Model) -> ir.Mod
     The source is read when the values are: then WeightFileError is raised if one cannot be read, or does not fit the
     type of its initializer.
     """
-    reads = {}
-    for match in plan.copied:
-        dtype = initializer_tensor(model, match.target.name).dtype.numpy()
-        reads[match.target.name] = partial(source[match.source].values, dtype)
-    return fill_initializers(model, reads)
+    target = initializer_weights(model, "the model")
+    carried = carried_weights(plan, source, target)
+    return fill_initializers(model, {name: weight.cast(target[name].dtype).read for name, weight in carried.items()})

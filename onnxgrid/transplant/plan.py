@@ -3,15 +3,29 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any, Literal
 
 import onnx_ir as ir
 
 from converters.roles import Role, initializer_roles, layer_of
-from converters.weights import Weights
+from converters.weights import Weight, Weights
 from converters.weights.onnx import initializer_tensor
-from onnxgrid.transplant.matching import Rename, rename_all
+from onnxgrid.transplant.adaptation import Adaptation, ReadTarget, Slot, adapt
+from onnxgrid.transplant.matching import rename_all
+from onnxgrid.transplant.rules import TransplantRules
+from onnxgrid.transplant.structure import MIN_CONFIDENCE, Pair
+from onnxgrid.transplant.usage import ParameterUse
 
-__all__ = ["Match", "TargetParameter", "TransplantPlan", "Unused", "describe_targets", "plan_transplant"]
+__all__ = [
+    "NO_RULES",
+    "Match",
+    "TargetParameter",
+    "TransplantPlan",
+    "Unused",
+    "Uses",
+    "describe_targets",
+    "plan_transplant",
+]
 
 INDENT = "   "
 
@@ -27,16 +41,44 @@ class TargetParameter:
 
 @dataclass(frozen=True)
 class Match:
-    """A parameter of the network and the weight it is matched with: its name as read and in the file, its shape."""
+    """A parameter of the network and the weight it is matched with.
+
+    Args:
+        source: the weight's name as read.
+        stored_name: its name in the file.
+        adaptation: what brings it to the parameter's shape and order; without steps if it has them; None if the rules
+            do not do it.
+        confidence: from 0 to 1 that the two belong together; 1 if their names say so.
+    """
 
     target: TargetParameter
     source: str
     stored_name: str
     source_shape: tuple[int, ...]
+    adaptation: Adaptation | None
+    confidence: float = 1.0
+
+    @property
+    def kind(self) -> Literal["copied", "adapted", "shape_mismatch"]:
+        """Which list of the plan it belongs to, if it is to be carried."""
+        if self.adaptation is None:
+            return "shape_mismatch"
+        return "adapted" if self.adaptation.steps else "copied"
 
     @property
     def label(self) -> str:
         return _label(self.target.name, self.stored_name)
+
+    def carried(self, source: Weights, read_target: ReadTarget) -> Weight:
+        """The weight to copy, in the parameter's shape; its values are read, and adapted, when they are asked for.
+
+        Args:
+            read_target: gives what the parameter holds so far: some rules fill up with it.
+        """
+        weight = source[self.source]
+        if self.adaptation is None:
+            raise ValueError(f"{self.target.name}: no rule brings {self.source_shape} to {self.target.shape}")
+        return self.adaptation.weight(weight, read_target)
 
 
 @dataclass(frozen=True)
@@ -55,15 +97,17 @@ class Unused:
 
 @dataclass(frozen=True)
 class TransplantPlan:
-    """The five lists; those of targets in the network's order, `unmatched_in_source` in the file's.
+    """What is carried and what is not; lists of targets in the network's order, `unmatched_in_source` in the file's.
 
     Args:
         targets: all that could be filled.
         copied: matched by name and shape.
-        adapted: matched by name, with a rule that makes the shapes equal.
+        adapted: matched, with what brings the weight to the target's shape and order of axes.
         unmatched_in_source: what the file holds and the network does not use.
         unmatched_in_target: what the network has and the file lacks.
-        shape_mismatch: matched by name alone, and so left as it is.
+        shape_mismatch: matched, but of another shape, and so left as it is.
+        uncertain: matched by structure, but not surely enough to be carried.
+        excluded: what was not to be carried.
         expected_names: what the file would call a parameter that it lacks, where that is another name than ours.
     """
 
@@ -73,7 +117,15 @@ class TransplantPlan:
     unmatched_in_source: tuple[Unused, ...]
     unmatched_in_target: tuple[TargetParameter, ...]
     shape_mismatch: tuple[Match, ...]
+    uncertain: tuple[Match, ...] = ()
+    excluded: tuple[TargetParameter, ...] = ()
     expected_names: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def carried(self) -> tuple[Match, ...]:
+        """All that is copied, as it is or adapted, in the network's order."""
+        matches = {match.target: match for match in (*self.copied, *self.adapted)}
+        return tuple(matches[target] for target in self.targets if target in matches)
 
     def lines(self) -> list[str]:
         """One line for each thing that is not carried, in the words of the reference program; none if all is.
@@ -84,6 +136,7 @@ class TransplantPlan:
 
     def _skipped_lines(self) -> list[str]:
         mismatched = {match.target: match for match in self.shape_mismatch}
+        uncertain = {match.target: match for match in self.uncertain}
         missing = set(self.unmatched_in_target)
         layers: dict[str, list[TargetParameter]] = {}
         for target in self.targets:
@@ -100,10 +153,15 @@ class TransplantPlan:
                     match = mismatched[parameter]
                     shapes = f"shape {match.source_shape} in model, {parameter.shape} in network"
                     lines.append(f"{INDENT}Skipping parameter {match.label}: {shapes}")
+                elif parameter in uncertain:
+                    match = uncertain[parameter]
+                    doubt = f"confidence {match.confidence:.2f}, below {MIN_CONFIDENCE:.2f}"
+                    lines.append(f"{INDENT}Skipping parameter {match.label}: paired by structure at {doubt}")
         return lines
 
     def _unused_lines(self) -> list[str]:
-        used_layers = {layer_of(match.target.name) for match in (*self.copied, *self.adapted, *self.shape_mismatch)}
+        matches = (*self.copied, *self.adapted, *self.shape_mismatch, *self.uncertain)
+        used_layers = {layer_of(match.target.name) for match in matches}
         lines: dict[str, None] = {}
         for unused in self.unmatched_in_source:
             layer = layer_of(unused.renamed)
@@ -131,46 +189,75 @@ def describe_targets(model: ir.Model) -> tuple[TargetParameter, ...]:
     )
 
 
+Uses = Mapping[str, ParameterUse]
+"""By name, how a graph uses a parameter; none of those that no graph tells of."""
+
+NO_RULES = TransplantRules()
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
 def plan_transplant(
     source: Weights,
     targets: Sequence[TargetParameter],
-    renames: Sequence[Rename] = (),
-    expected_names: Mapping[str, str] = MappingProxyType({}),
+    rules: TransplantRules = NO_RULES,
+    *,
+    source_uses: Uses = NOTHING,
+    target_uses: Uses = NOTHING,
+    pairs: Mapping[str, Pair] = NOTHING,
+    forced: Mapping[str, Pair] = NOTHING,
+    expected_names: Mapping[str, str] = NOTHING,
 ) -> TransplantPlan:
     """What of `source` goes where in `targets`; nothing is read or changed.
 
     Args:
+        pairs: by name of the target, what stands for those targets that the source has not by name.
+        forced: the same for those that are paired by hand, whatever their names.
         expected_names: as of `TransplantPlan`.
 
     Raises:
-        TransplantError: if the renames give two weights one name.
+        TransplantError: if the renames give two weights one name, or a glob matches nothing.
     """
-    available = rename_all(source, renames)
-    copied: list[Match] = []
-    mismatched: list[Match] = []
-    missing: list[TargetParameter] = []
-    for target in targets:
-        name = available.get(target.name)
-        if name is None:
-            missing.append(target)
-            continue
-        match = Match(target, name, _stored_name(source, name), source[name].shape)
-        (copied if match.source_shape == target.shape else mismatched).append(match)
-    wanted = {target.name for target in targets}
-    unused = [
-        Unused(name, _stored_name(source, name), renamed, source[name].shape)
-        for renamed, name in available.items()
-        if renamed not in wanted
-    ]
+    available = rename_all(source, rules.renames)
+    rules.require_matches([*((t.layer, t.name) for t in targets), *((layer_of(name), name) for name in available)])
+    selected = [target for target in targets if rules.selects(target.layer, target.name)]
+    by_name = {target.name: Pair(available[target.name], 1.0) for target in selected if target.name in available}
+    taken = {pair.source for pair in (*by_name.values(), *forced.values())}
+    chosen = {**{name: pair for name, pair in pairs.items() if pair.source not in taken}, **by_name, **forced}
+    lists: dict[str, list[Match]] = {"copied": [], "adapted": [], "shape_mismatch": [], "uncertain": []}
+    for target in selected:
+        if target.name in chosen:
+            pair = chosen[target.name]
+            match = _match(target, source, pair, source_uses.get(pair.source), target_uses.get(target.name), rules)
+            kind = "uncertain" if match.confidence < MIN_CONFIDENCE and not rules.accept_uncertain else match.kind
+            lists[kind].append(match)
+    used = {match.source for matches in lists.values() for match in matches}
     return TransplantPlan(
         targets=tuple(targets),
-        copied=tuple(copied),
-        adapted=(),
-        unmatched_in_source=tuple(unused),
-        unmatched_in_target=tuple(missing),
-        shape_mismatch=tuple(mismatched),
+        unmatched_in_source=tuple(
+            Unused(name, _stored_name(source, name), renamed, source[name].shape)
+            for renamed, name in available.items()
+            if name not in used and rules.selects(layer_of(renamed), renamed)
+        ),
+        unmatched_in_target=tuple(target for target in selected if target.name not in chosen),
+        excluded=tuple(target for target in targets if not rules.selects(target.layer, target.name)),
         expected_names=expected_names,
+        **{name: tuple(matches) for name, matches in lists.items()},
     )
+
+
+def _match(
+    target: TargetParameter,
+    source: Weights,
+    pair: Pair,
+    source_use: ParameterUse | None,
+    target_use: ParameterUse | None,
+    rules: TransplantRules,
+) -> Match:
+    shape = source[pair.source].shape
+    before, after = Slot(pair.source, shape, source_use), Slot(target.name, target.shape, target_use)
+    adaptation = adapt(before, after, rules.adapt)
+    return Match(target, pair.source, _stored_name(source, pair.source), shape, adaptation, pair.confidence)
 
 
 def _stored_name(source: Weights, name: str) -> str:

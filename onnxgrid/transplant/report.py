@@ -1,27 +1,50 @@
 """What a transplant did: the plan and the files it was about, as log lines, one summary line, or JSON."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from converters.atomic_file import replacing
 from converters.weights.keras import HDF5_SUFFIXES
 from onnxgrid.errors import TransplantError
-from onnxgrid.transplant.plan import Match, TransplantPlan
+from onnxgrid.transplant.plan import Match, TargetParameter, TransplantPlan
+from onnxgrid.transplant.statistics import Change
 
-__all__ = ["TransplantReport", "loading_line", "save_report"]
+if TYPE_CHECKING:
+    import onnx
+    import onnx_ir as ir
+
+__all__ = ["FIVE_LISTS", "FURTHER_LISTS", "TransplantReport", "loading_line", "save_report", "save_text"]
+
+FIVE_LISTS = ("copied", "adapted", "unmatched_in_source", "unmatched_in_target", "shape_mismatch")
+FURTHER_LISTS = ("uncertain", "excluded")
+"""Those that only some options fill."""
 
 
 @dataclass(frozen=True)
 class TransplantReport:
-    """The plan that was carried out between these files; `written` is false after a dry run."""
+    """The plan that was carried out between two ends.
+
+    Args:
+        source: the file, or what stands for it in errors.
+        target: the same.
+        out: the file; None where none was named.
+        written: false after a dry run.
+        statistics: by name of the target's parameters, their values before and after, where this was asked for.
+        moments: parameters of a checkpoint whose moments the optimizer has from the source.
+        model: what came of a target in memory, of its type; None of a file.
+    """
 
     source: str
     target: str
     out: str | None
     written: bool
     plan: TransplantPlan
+    statistics: Mapping[str, Change] = field(default_factory=dict)
+    moments: tuple[str, ...] = ()
+    model: "onnx.ModelProto | ir.Model | None" = field(default=None, repr=False, compare=False)
 
     def lines(self) -> list[str]:
         """One line for each thing that was not carried (`TransplantPlan.lines`)."""
@@ -29,49 +52,58 @@ class TransplantReport:
 
     def counts(self) -> dict[str, int]:
         """How long each of the five lists is."""
-        return {
-            "copied": len(self.plan.copied),
-            "adapted": len(self.plan.adapted),
-            "unmatched_in_source": len(self.plan.unmatched_in_source),
-            "unmatched_in_target": len(self.plan.unmatched_in_target),
-            "shape_mismatch": len(self.plan.shape_mismatch),
-        }
+        return {name: len(getattr(self.plan, name)) for name in FIVE_LISTS}
 
     def summary(self) -> str:
         """One line: the file that was written, or that none was, and the counts."""
-        counts = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in self.counts().items())
-        return f"{self.out if self.written else 'dry run, nothing written'}: {counts}"
+        more = {name: len(getattr(self.plan, name)) for name in FURTHER_LISTS if getattr(self.plan, name)}
+        counts = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in {**self.counts(), **more}.items())
+        moments = f"; optimizer moments of {len(self.moments)} parameters" if self.moments else ""
+        return f"{self._outcome()}: {counts}{moments}"
+
+    def _outcome(self) -> str:
+        if self.written:
+            return str(self.out)
+        return "dry run, nothing written" if self.model is None else "model in memory"
 
     def to_json(self) -> dict[str, Any]:
-        """Files, counts and the five lists, of strings, numbers, lists and dicts only."""
+        """Files, counts and lists, of strings, numbers, lists, dicts and None only."""
         return {
             "source": self.source,
             "target": self.target,
             "out": self.out,
             "written": self.written,
             "counts": self.counts(),
-            "copied": [_match(match) for match in self.plan.copied],
-            "adapted": [_match(match) for match in self.plan.adapted],
+            "copied": [self._match(match) for match in self.plan.copied],
+            "adapted": [self._match(match) for match in self.plan.adapted],
             "unmatched_in_source": [
                 {"name": unused.renamed, "source_name": unused.stored_name, "source_shape": list(unused.shape)}
                 for unused in self.plan.unmatched_in_source
             ],
-            "unmatched_in_target": [
-                {"name": target.name, "layer": target.layer, "target_shape": list(target.shape)}
-                for target in self.plan.unmatched_in_target
-            ],
-            "shape_mismatch": [_match(match) for match in self.plan.shape_mismatch],
+            "unmatched_in_target": [self._parameter(target) for target in self.plan.unmatched_in_target],
+            "shape_mismatch": [self._match(match) for match in self.plan.shape_mismatch],
+            "uncertain": [self._match(match) for match in self.plan.uncertain],
+            "excluded": [self._parameter(target) for target in self.plan.excluded],
+            "moments": list(self.moments),
         }
 
+    def _match(self, match: Match) -> dict[str, Any]:
+        written = {
+            **self._parameter(match.target),
+            "source_name": match.stored_name,
+            "source_shape": list(match.source_shape),
+            "confidence": match.confidence,
+        }
+        if match.adaptation is not None and match.adaptation.steps:
+            written["adaptation"] = [{"rule": step.rule, "detail": step.detail} for step in match.adaptation.steps]
+        return written
 
-def _match(match: Match) -> dict[str, Any]:
-    return {
-        "name": match.target.name,
-        "layer": match.target.layer,
-        "source_name": match.stored_name,
-        "source_shape": list(match.source_shape),
-        "target_shape": list(match.target.shape),
-    }
+    def _parameter(self, target: TargetParameter) -> dict[str, Any]:
+        written: dict[str, Any] = {"name": target.name, "layer": target.layer, "target_shape": list(target.shape)}
+        if target.name in self.statistics:
+            change = self.statistics[target.name]
+            written |= {"before": change.before.to_json(), "after": change.after.to_json()}
+        return written
 
 
 def loading_line(given: str) -> str:
@@ -86,9 +118,14 @@ def save_report(report: TransplantReport, path: Path) -> None:
     Raises:
         TransplantError: if the file cannot be written.
     """
+    save_text(json.dumps(report.to_json(), indent=2) + "\n", path)
+
+
+def save_text(text: str, path: Path) -> None:
+    """Write a report to a file, whole or not at all. Raises as `save_report`."""
     try:
         with replacing(path) as temporary:
-            temporary.write_text(json.dumps(report.to_json(), indent=2) + "\n", encoding="utf-8")
+            temporary.write_text(text, encoding="utf-8")
     except OSError as error:
         raise TransplantError(
             f"the report cannot be written: {error.strerror}",

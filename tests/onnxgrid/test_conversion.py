@@ -186,9 +186,9 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         "link.onnx: is the network too\n  Give the output another file.",
     ),
     "weights of an unknown kind": (
-        {"output": "net.onnx", "weights_out": "out.h5"},
-        "out.h5: the suffix '.h5' is not one of a weight file\n"
-        "  Use one of: .npz, .pt, .pth, .safetensors, .weights.h5.",
+        {"output": "net.onnx", "weights_out": "out.tar"},
+        "out.tar: the suffix '.tar' is not one of a weight file\n"
+        "  Use one of: .h5, .hdf5, .keras, .npy, .npz, .pt, .pth, .safetensors, .safetensors.index.json, .weights.h5.",
     ),
     "weights in a folder that is not there": (
         {"output": "net.onnx", "weights_out": "absent/out.npz"},

@@ -16,10 +16,10 @@ from keras import layers
 from keras.src.applications.convnext import LayerScale
 
 import converters
-from converters.layers import LAYERS
+from converters.layers import LAYERS, find_layer
 from converters.roles import Role, initializer_roles
 from converters.weights import Weights, network_layers, read_weights
-from converters.weights.keras_variables import KERAS_VARIABLES
+from converters.weights.keras_variables import COMMON_WITHOUT_VARIABLES, KERAS_VARIABLES
 from converters.weights.onnx import write_initializers
 from tests.converters.keras_oracle import RELATIVE_TOLERANCE, functional, random_inputs, randomize, run_onnx
 
@@ -282,6 +282,13 @@ def saved(tmp_path: Path, rows: Sequence[keras.layers.Layer], end: str = ".weigh
     randomize(model)
     WRITERS[end](model, tmp_path / f"saved{end}")
     return tmp_path / f"saved{end}"
+
+
+def test_a_class_that_is_not_looked_up_is_called_so_by_keras_itself() -> None:
+    for name in COMMON_WITHOUT_VARIABLES | set(KERAS_VARIABLES):
+        found = find_layer(name)
+        assert found is None or found.class_name == name
+        assert hasattr(layers, name) or hasattr(keras, name) or name in ("Functional", "InstanceNormalization", "LayerScale")
 
 
 def network_of(tmp_path: Path, names: Sequence[str]) -> Any:

@@ -90,8 +90,8 @@ REFUSED = {
         "holds a Tensor, not a state dict\n  Save the state dict: torch.save(model.state_dict(), path).",
     ),
     "nested elsewhere": (
-        {"network": STATE},
-        f"the entry 'network' is a dict, not a named tensor\n  {DICT_FIX}",
+        {"unet_a": STATE},
+        f"the entry 'unet_a' is a dict, not a named tensor\n  {DICT_FIX}",
     ),
     "a number among the tensors": (
         {"model": STATE | {"step": 3}},

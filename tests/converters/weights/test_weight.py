@@ -66,7 +66,7 @@ def test_an_unknown_suffix_is_refused_naming_the_known_ones():
 
 
 def test_a_suffix_has_one_reader():
-    with pytest.raises(ValueError, match=r"^\.onnx is read by converters\.weights\.onnx already$"):
+    with pytest.raises(ValueError, match=r"^\.onnx is read by converters\.weights\.onnx_file already$"):
         reads(".onnx")(lambda path: {})
 
 

@@ -176,7 +176,7 @@ def test_what_cannot_be_written_is_said_and_nothing_is_left(tmp_path: Path) -> N
     )
     assert refused(tmp_path / "a.tar", weights) == (
         f"{tmp_path}/a.tar: the suffix '.tar' is not one of a weight file\n"
-        "  Use one of: .npz, .pt, .pth, .safetensors, .weights.h5."
+        "  Use one of: .h5, .hdf5, .keras, .npy, .npz, .pt, .pth, .safetensors, .safetensors.index.json, .weights.h5."
     )
     assert refused(tmp_path / "absent" / "a.npz", weights) == (
         f"{tmp_path}/absent/a.npz: cannot be written: No such file or directory\n"

@@ -89,5 +89,84 @@ def test_a_report_cannot_take_the_place_of_a_model(files):
     assert target.read_bytes() == before
 
 
+def test_rules_are_passed_on_and_the_table_and_the_page_show_them(tmp_path):
+    source = save_small_model(tmp_path / "s.onnx", {"old.weight": numbered((2, 2, 3, 3)), "b.bias": numbered((2,))})
+    target = save_small_model(tmp_path / "t.onnx", {"new.weight": numbered((2, 2, 5, 5)), "b.bias": numbered((2,), 5)})
+    out, page = tmp_path / "out.onnx", tmp_path / "r.html"
+    options = ("--map", "^old=>new", "--adapt", "center", "--exclude", "b", "--strict", "--table", "--html", page)
+    result = run(source, target, "-o", out, *options)
+    assert (result.exit_code, result.stderr) == (0, "")
+    table, summary = result.stdout.splitlines()[:-1], result.stdout.splitlines()[-1]
+    rows = [line.split() for line in table if line.strip()]
+    assert rows[0] == ["Layer", "Parameter", "Outcome", "Shape", "Source", "Shape", "in", "source", "Remark"]
+    assert rows[2][:3] == ["new", "new.weight", "adapted"]
+    assert " ".join(rows[2]).endswith("center: kernel (3, 3) -> (5, 5)")
+    assert rows[3][:3] == ["b", "b.bias", "excluded"]
+    assert summary == (
+        f"{out}: 0 copied, 1 adapted, 0 unmatched in source, 0 unmatched in target, 0 shape mismatch, 1 excluded"
+    )
+    assert "new.weight" in page.read_text()
+
+
+def test_uncertain_pairs_are_carried_only_when_accepted(tmp_path):
+    source = save_small_model(
+        tmp_path / "s.onnx", {"a.weight": numbered((2, 2, 3, 3), 1), "b.weight": numbered((2, 2, 3, 3))}
+    )
+    target = save_small_model(tmp_path / "t.onnx", {f"{name}.weight": numbered((2, 2, 3, 3)) for name in "pqrst"})
+    result = run(source, target, "-o", tmp_path / "out.onnx", "--match", "structure")
+    assert result.exit_code == 1  # nothing was carried
+    assert (
+        "   Skipping parameter p.weight (a.weight): paired by structure at confidence 0.30, below 0.90" in result.stdout
+    )
+    result = run(source, target, "-o", tmp_path / "out.onnx", "--match", "structure", "--accept-uncertain")
+    assert result.exit_code == 0
+    np.testing.assert_array_equal(initializers_of(tmp_path / "out.onnx")["p.weight"], numbered((2, 2, 3, 3), 1))
+
+
+def test_in_place_and_dtype(tmp_path):
+    weights = tmp_path / "w.npz"
+    np.savez(weights, **{"a.bias": numbered((3,), 1)})
+    assert isinstance(run(weights, weights, "-o", weights).exception, TransplantError)
+    assert run(weights, weights, "-o", weights, "--in-place", "--dtype", "float16").exit_code == 0
+    assert np.load(weights)["a.bias"].dtype == np.float16
+    assert run(weights, weights, "-o", weights, "--in-place", "--dtype", "float33").exit_code == 2
+
+
+@pytest.mark.parametrize(("option", "path"), [("--report", "r.txt"), ("--html", "r.json"), ("--report", "-")])
+def test_reports_have_their_endings(files, option, path):
+    result = run(*files[:2], "--dry-run", option, path)
+    assert result.exit_code == 2
+    ending = ".json" if option == "--report" else ".html"
+    assert f"Invalid value for '{option}': '{path}' does not end in {ending}." in result.stderr
+
+
+def test_reports_take_the_place_of_nothing(files, tmp_path):
+    index = tmp_path / "w.safetensors.index.json"
+    for arguments in (
+        (index, files[1], "--dry-run", "--report", index),
+        (*files[:2], "--dry-run", "--report", tmp_path / "r.json", "--freeze-out", tmp_path / "r.json"),
+    ):
+        result = run(*arguments)
+        assert result.exit_code == 2
+        assert result.stderr.endswith(f"Error: '{arguments[4]}' is given for two files.\n")
+    result = run(*files[:2], "-o", files[2], "--report", tmp_path / "no" / "r.json")
+    assert result.exit_code == 2
+    assert not files[2].exists()
+
+
+def test_no_adaptation_is_said_alone(files):
+    assert run(*files[:2], "--dry-run", "--adapt", "none").exit_code == 0
+    result = run(*files[:2], "--dry-run", "--adapt", "none", "--adapt", "center")
+    assert result.exit_code == 2
+    assert result.stderr.endswith("Error: --adapt none cannot be combined with other rules.\n")
+
+
+@pytest.mark.parametrize("ends", [("-", "t.onnx"), ("s.onnx", "-")])
+def test_a_dash_is_no_file(files, ends, monkeypatch):
+    monkeypatch.chdir(files[0].parent)
+    result = run(*ends, "-o", "out.onnx")
+    assert str(result.exception).startswith("-: the suffix '' is not one of a weight file\n  Use one of: .h5, ")
+
+
 def test_the_help_has_an_example():
     assert "Example:\n      onnxgrid transplant coarse.onnx fine.onnx -o start.onnx" in run("--help").stdout

@@ -362,7 +362,7 @@ REFUSED = {
         EVALUATION,
         {"checkpoints.load": "base.pt", "debug": True},
         "debug is not supported in this version\n"
-        "  Leave it out. Supported here: layers, data, optimizer, loss, num_epochs, outfile, checkpoints.",
+        "  Leave it out. Supported here: layers, data, optimizer, loss, num_epochs, freeze, outfile, checkpoints.",
     ),
     "nothing to do": (
         TRAINING,
@@ -481,7 +481,7 @@ UNKNOWN = {
     "of another variant": (
         {"optimizer.amsgrad": True},
         "run.json:11:15: unknown key optimizer.amsgrad is ignored; the keys here are "
-        "type, learning_rate, momentum, weight_decay, dampening, nesterov, lr_scheduler",
+        "type, learning_rate, momentum, weight_decay, dampening, nesterov, lr_scheduler, layer_rates",
     ),
     "like nothing": (
         {"checkpoints.zzz": 1},

@@ -10,10 +10,12 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from click.testing import CliRunner
 
 import converters
 import onnxgrid
 from converters.weights import read_weights
+from onnxgrid.cli.transplant import command as transplant_command
 from onnxgrid.engines import KernelChoice
 from onnxgrid.errors import ConfigError, TransplantError, WorkFailed
 from onnxgrid.training.result import TrainingResult
@@ -674,3 +676,37 @@ def test_a_run_that_is_resumed_with_other_accumulation_warns(caplog: pytest.LogC
     assert [record.getMessage() for record in caplog.records] == [
         "the run goes on with other settings than it was begun with: --accumulate was 2, is 3"
     ]
+
+
+def test_what_a_transplant_says_of_its_layers_goes_into_the_next_run() -> None:
+    Path("fine.json").write_text(json.dumps(network(dense="new_dense")))
+    for name in ("net", "fine"):
+        converters.save_model(converters.convert(f"{name}.json"), Path(f"{name}.onnx"))
+    options = ["--freeze-out", "freeze.json", "--rates-out", "rates.json"]
+    result = CliRunner().invoke(transplant_command, ["net.onnx", "fine.onnx", "-o", "start.onnx", *options])
+    assert result.exit_code == 0
+    assert json.loads(Path("freeze.json").read_text()) == {"freeze": ["conv", "norm"]}
+    assert json.loads(Path("rates.json").read_text()) == {
+        "layer_rates": [{"layers": ["conv", "norm"], "factor": 0.1}, {"layers": ["new_dense"], "factor": 1.0}]
+    }
+    fine: Json = {"layers": "fine.json", "num_epochs": 1, "outfile": None}
+    lines = log_of(**fine, checkpoints={"load": "start.onnx", "save": "ck"}, freeze="freeze.json")
+    assert "   Trainable parameters: 111" in lines  # 36 inputs and a bias, for each of 3 classes
+    start, frozen = weights("start.onnx"), weights("ck/model_checkpoint_1.onnx")
+    changed = {name for name in start if not np.array_equal(start[name], frozen[name])}
+    assert changed == {"new_dense.weight", "new_dense.bias"}
+    saved, given = onnx.load("ck/model_checkpoint_1.onnx"), onnx.load("start.onnx")
+    assert list(saved.graph.node) == list(given.graph.node)  # the checkpoint is not a frozen network
+    rated = dict(BASE["optimizer"], layer_rates=[{"layers": ["conv", "norm"], "factor": 0.0}])
+    run(**fine, checkpoints={"load": "start.onnx", "save": "rated"}, optimizer=rated)
+    slowed = weights("rated/model_checkpoint_1.onnx")
+    changed = {name for name in start if not np.array_equal(start[name], slowed[name])}
+    # At rate 0 statistics are still collected, which freezing would stop.
+    assert changed == {"new_dense.weight", "new_dense.bias", "norm.running_mean", "norm.running_var"}
+
+
+def test_a_run_is_not_resumed_with_other_layers_frozen(caplog: pytest.LogCaptureFixture) -> None:
+    run(num_epochs=1, freeze=["conv"])
+    with pytest.raises(ConfigError, match="the checkpoint does not fit the optimizer of this run"):
+        run(num_epochs=2, options={"resume": True})
+    assert "freeze was ['conv'], is None" in caplog.text

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from converters.weights import Weight
 from onnxgrid.errors import TransplantError
-from onnxgrid.transplant.matching import Rename
 from onnxgrid.transplant.plan import TargetParameter, describe_targets, plan_transplant
 from onnxgrid.transplant.report import loading_line
+from onnxgrid.transplant.rules import TransplantRules
 from tests.small_models import numbered, small_model
 
 
@@ -121,7 +121,7 @@ LINES = {  # the fact -> source, target, renames, lines
 
 @pytest.mark.parametrize(("held", "wanted", "renames", "lines"), LINES.values(), ids=LINES)
 def test_the_lines_say_what_is_not_carried(held, wanted, renames, lines):
-    plan = plan_transplant(source(held), targets(wanted), [Rename.parse(text) for text in renames])
+    plan = plan_transplant(source(held), targets(wanted), TransplantRules.parse(renames=renames))
     assert plan.lines() == lines
 
 
@@ -179,4 +179,4 @@ def test_the_targets_of_a_model_stand_in_the_order_of_its_nodes():
 
 def test_renames_that_collide_are_refused():
     with pytest.raises(TransplantError, match=r"'a\.bias' and 'b\.bias' of the source would both be 'c\.bias'"):
-        plan_transplant(source({"a.bias": (1,), "b.bias": (1,)}), [], [Rename.parse("^[ab]=>c")])
+        plan_transplant(source({"a.bias": (1,), "b.bias": (1,)}), [], TransplantRules.parse(renames=["^[ab]=>c"]))

@@ -1,0 +1,171 @@
+"""Values where they lie in a file: read whole or in pieces, or copied to another file past Python."""
+
+import errno
+import os
+import weakref
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from math import prod
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from converters.errors import WeightFileError
+
+__all__ = ["PIECE_BYTES", "ByteRange", "FileArray", "OpenFile", "StoredArray"]
+
+Array = npt.NDArray[Any]
+
+PIECE_BYTES = 2**23
+"""What is read at once where an array need not be whole in memory: much for a disk, little for a processor's cache."""
+
+COPIED_AT_ONCE = 2**30
+
+NOT_BY_RANGE = frozenset(
+    {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM, errno.EBADF, errno.ETXTBSY, errno.EIO}
+)
+"""What systems and file systems say that cannot copy between these files by themselves; reading tells what is wrong."""
+
+
+class OpenFile:
+    """A file that is held open for as long as anything refers to it.
+
+    What is read is what was there when it was opened, though another file may have got its name since.
+
+    Raises:
+        OSError: if it cannot be opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        weakref.finalize(self, os.close, self.descriptor)
+        self.size = os.fstat(self.descriptor).st_size
+
+    def read(self, start: int, count: int) -> Array:
+        """So many bytes from this one on.
+
+        Raises:
+            WeightFileError: if the file ends before, or cannot be read.
+        """
+        buffer = np.empty(count, np.uint8)
+        done = 0
+        while done < count:
+            try:
+                got = os.preadv(self.descriptor, [buffer[done : done + COPIED_AT_ONCE].data], start + done)
+            except OSError as error:
+                raise self._error(f"cannot be read: {error.strerror}") from None
+            if not got:
+                raise self._error(f"ends at byte {start + done}, and byte {start + count} is needed")
+            done += got
+        return buffer
+
+    def copy(self, start: int, count: int, file: BinaryIO) -> None:
+        """Write so many bytes from this one on to a file, by the system alone where it can.
+
+        Raises:
+            WeightFileError: if this file ends before, or cannot be read.
+            OSError: if the other cannot be written.
+        """
+        file.flush()
+        begin = file.tell()
+        done = self._copied_by_system(start, count, file.fileno(), begin)
+        file.seek(begin + done)
+        while done < count:
+            piece = min(PIECE_BYTES, count - done)
+            file.write(self.read(start + done, piece).data)
+            done += piece
+
+    def _copied_by_system(self, start: int, count: int, descriptor: int, begin: int) -> int:
+        """How many bytes were."""
+        done = 0
+        while done < count and hasattr(os, "copy_file_range"):
+            wanted = min(COPIED_AT_ONCE, count - done)
+            try:
+                got = os.copy_file_range(self.descriptor, descriptor, wanted, start + done, begin + done)
+            except OSError as error:
+                if error.errno not in NOT_BY_RANGE:
+                    raise
+                break
+            if not got:
+                break
+            done += got
+        return done
+
+    def _error(self, problem: str) -> WeightFileError:
+        return WeightFileError(problem, place=str(self.path), fix="Give a whole file, and leave it while it is read.")
+
+
+@dataclass(frozen=True)
+class ByteRange:
+    """A piece of a file."""
+
+    file: OpenFile
+    start: int
+    length: int
+
+    @property
+    def nbytes(self) -> int:
+        return self.length
+
+    def read(self) -> Array:
+        """All of it. Raises WeightFileError as `OpenFile.read`."""
+        return self.file.read(self.start, self.length)
+
+    def pieces(self, step: int = PIECE_BYTES) -> Iterator[Array]:
+        """Its bytes in order, in arrays of at most so many."""
+        for start in range(self.start, self.start + self.length, step):
+            yield self.file.read(start, min(step, self.start + self.length - start))
+
+    def stored(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> "StoredArray":
+        """What reads the array that it is."""
+        assert prod(shape) * dtype.itemsize == self.length, (shape, dtype, self.length)
+        return StoredArray(lambda: self, shape, dtype)
+
+    def tofile(self, file: BinaryIO) -> None:
+        """Write it to where another file stands. Raises as `OpenFile.copy`."""
+        self.file.copy(self.start, self.length, file)
+
+
+class FileArray(ABC):
+    """What reads an array of a file. `Weight.read` is one where more is known of how the array lies there."""
+
+    @property
+    @abstractmethod
+    def range(self) -> ByteRange | None:
+        """Where the values lie, in C order and in the byte order of this machine; None if they do not lie so."""
+
+    @abstractmethod
+    def __call__(self) -> Array:
+        """The values."""
+
+    def pieces(self) -> Iterator[Array]:
+        """The values in C order, as arrays that follow on each other and are read when their turn comes."""
+        yield self()
+
+
+@dataclass(frozen=True)
+class StoredArray(FileArray):
+    """What reads an array that lies in one piece in a file, in C order and in the byte order of this machine.
+
+    Args:
+        locate: gives the place; raises WeightFileError if there is no such place.
+    """
+
+    locate: Callable[[], ByteRange] = field(repr=False)
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    @property
+    def range(self) -> ByteRange:
+        return self.locate()
+
+    def __call__(self) -> Array:
+        return self.range.read().view(self.dtype).reshape(self.shape)
+
+    def pieces(self) -> Iterator[Array]:
+        for piece in self.range.pieces(PIECE_BYTES // self.dtype.itemsize * self.dtype.itemsize):
+            yield piece.view(self.dtype)

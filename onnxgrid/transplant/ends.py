@@ -1,0 +1,174 @@
+"""Where weights come from and where they go: files, or models in memory, opened as far as planning needs them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+import onnx_ir as ir
+
+from converters.weights import NetworkLayer, Weight, Weights, network_layers, read_weights
+from converters.weights.keras import HDF5_SUFFIXES, KERAS3_SUFFIX
+from converters.weights.keras2_layout import keras2_names
+from converters.weights.onnx import fill_initializers, initializer_weights, open_onnx
+from converters.weights.onnx_file import OnnxFile
+from onnxgrid.errors import TransplantError
+from onnxgrid.transplant.plan import TargetParameter, describe_targets
+from onnxgrid.transplant.targets import MODEL_SUFFIX, Target, open_target
+
+__all__ = ["Ends", "FileOrModel", "MemoryTarget", "Model", "Source", "expected_names", "open_ends"]
+
+Model = onnx.ModelProto | ir.Model
+
+FileOrModel = Path | str | Model
+
+
+@dataclass(frozen=True)
+class Source:
+    """What weights are taken from.
+
+    Args:
+        place: the file, or what stands for it in errors.
+        path: None of a model in memory.
+        graph: the model that the weights are of; None if it is not known.
+    """
+
+    place: str
+    path: Path | None
+    weights: Weights
+    graph: ir.Model | None
+
+
+class MemoryTarget:
+    """A model in memory; it is never changed, a copy is filled."""
+
+    def __init__(self, given: Model, place: str) -> None:
+        self._given = given
+        self.place = place
+        self.graph = _in_memory(given, self.place)
+
+    @property
+    def parameters(self) -> tuple[TargetParameter, ...]:
+        return describe_targets(self.graph)
+
+    @property
+    def weights(self) -> Weights:
+        return initializer_weights(self.graph, self.place)
+
+    @property
+    def network(self) -> Sequence[NetworkLayer]:
+        return network_layers(self.graph)
+
+    def filled(self, carried: Mapping[str, Weight]) -> Model:
+        """A copy, of the type that was given, with other values of these weights.
+
+        Raises:
+            WeightFileError: if values cannot be read or cast; of an `onnx_ir.Model`, when they are asked for.
+        """
+        dtypes = {name: weight.dtype for name, weight in self.weights.items()}
+        model = fill_initializers(self.graph, {name: w.cast(dtypes[name]).read for name, w in carried.items()})
+        return ir.to_proto(model) if isinstance(self._given, onnx.ModelProto) else model
+
+
+@dataclass(frozen=True)
+class Ends:
+    """Both ends of a transplant; `target_graph` is that of the target, or the one that stands for it."""
+
+    source: Source
+    target: Target | MemoryTarget
+    target_graph: ir.Model | None
+
+    @property
+    def target_place(self) -> str:
+        return self.target.place if isinstance(self.target, MemoryTarget) else str(self.target.path)
+
+
+def open_ends(
+    source: FileOrModel,
+    target: FileOrModel,
+    source_graph: FileOrModel | None = None,
+    target_graph: FileOrModel | None = None,
+    target_place: str | None = None,
+) -> Ends:
+    """The two ends; whichever knows its network tells the other how to read its file.
+
+    Args:
+        source_graph: the model that the source's weights are of, where it is no model itself.
+        target_graph: the same for the target.
+        target_place: what stands for a target in memory in errors.
+
+    Raises:
+        WeightFileError: if a file cannot be read.
+    """
+    of_source, of_target = _stated(source, source_graph, "source"), _stated(target, target_graph, "target")
+    if _is_model(source):
+        opened = _model(source)
+        filled = _target(target, _first(of_target, opened.graph), target_place)
+        return Ends(opened, filled, _first(of_target, filled.graph))
+    assert isinstance(source, Path | str)
+    filled = _target(target, _first(of_target, of_source), target_place)
+    told = _first(of_source, of_target, filled.graph)
+    weights = read_weights(Path(source), _layers(told))
+    return Ends(Source(str(source), Path(source), weights, of_source), filled, _first(of_target, filled.graph))
+
+
+def _is_model(end: FileOrModel) -> bool:
+    return isinstance(end, Model) or Path(end).suffix.lower() == MODEL_SUFFIX
+
+
+def _model(source: FileOrModel) -> Source:
+    if isinstance(source, Model):
+        place = "the source in memory"
+        model = _in_memory(source, place)
+        return Source(place, None, initializer_weights(model, place), model)
+    file = OnnxFile.open(Path(source))
+    return Source(str(source), Path(source), file.weights(), file.model)
+
+
+def _target(target: FileOrModel, graph: ir.Model | None, place: str | None) -> Target | MemoryTarget:
+    if isinstance(target, Model):
+        return MemoryTarget(target, place or "the target in memory")
+    return open_target(Path(target), _layers(graph))
+
+
+def _stated(end: FileOrModel, graph: FileOrModel | None, which: str) -> ir.Model | None:
+    """The graph that is given for an end that has none."""
+    if graph is None:
+        return None
+    if _is_model(end):
+        raise TransplantError(
+            "is a model, which tells of itself",
+            place=f"the {which} {'in memory' if isinstance(end, Model) else end}",
+            fix=f"Leave the graph of the {which} out.",
+        )
+    return _in_memory(graph, f"the graph of the {which}") if isinstance(graph, Model) else open_onnx(Path(graph))
+
+
+def _first(*graphs: ir.Model | None) -> ir.Model | None:
+    return next((graph for graph in graphs if graph is not None), None)
+
+
+def _layers(graph: ir.Model | None) -> Sequence[NetworkLayer]:
+    return () if graph is None else network_layers(graph)
+
+
+def _in_memory(given: Model, place: str) -> ir.Model:
+    if isinstance(given, ir.Model):
+        return given
+    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in given.graph.initializer):
+        raise TransplantError(
+            "has initializers in external files, and does not say in which folder",
+            place=place,
+            fix="Load it with its external data, or give the path of the model.",
+        )
+    return ir.from_proto(given)
+
+
+def expected_names(ends: Ends) -> dict[str, str]:
+    """What the source would call a parameter that it lacks, where it has names for them."""
+    path = ends.source.path
+    if path is None or ends.target_graph is None:
+        return {}
+    # Keras 3 numbers what it stores in `.weights.h5`: there, what is missing has no name.
+    named = path.name.lower().endswith(HDF5_SUFFIXES) and not path.name.lower().endswith(KERAS3_SUFFIX)
+    return keras2_names(network_layers(ends.target_graph)) if named else {}

@@ -1,0 +1,59 @@
+"""Where the result of a transplant may be written: never over a file that it is made of, unless that is asked for."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from converters.weights import files_of
+from onnxgrid.errors import TransplantError
+
+__all__ = ["check_output", "is_same_file"]
+
+
+def check_output(paths: Mapping[str, Path | None], out: Path | None, *, dry_run: bool, in_place: bool) -> None:
+    """Nothing, if there is an output where one is needed, in a folder that is there.
+
+    Args:
+        paths: by role, "source" and "target", the file; None of a model in memory.
+
+    Raises:
+        TransplantError: else.
+    """
+    if out is None:
+        if not dry_run:
+            raise TransplantError(
+                "there is no output to write to",
+                place=f"transplant of {paths['source'] or 'a model in memory'} into {paths['target']}",
+                fix="Give an output, or ask for a dry run.",
+            )
+        return
+    for role, path in paths.items():
+        if path is not None:
+            _require_other(out, role, path, in_place=in_place)
+    if not out.parent.is_dir() or out.is_dir():
+        raise TransplantError(
+            "the output cannot be written there", place=str(out), fix="Give the path of a file in a folder that exists."
+        )
+
+
+def _require_other(out: Path, role: str, path: Path, *, in_place: bool) -> None:
+    if is_same_file(out, path):
+        if not in_place:
+            raise TransplantError(
+                f"the output is the {role}, which is never changed unless this is asked for",
+                place=str(out),
+                fix="Give the output another name, or replace the file in place.",
+            )
+    elif any(is_same_file(out, other) for other in _others(path)):
+        raise TransplantError(
+            f"the output is one of the files of the {role} {path}", place=str(out), fix="Give the output another name."
+        )
+
+
+def _others(path: Path) -> tuple[Path, ...]:
+    """The files that belong to one beside it; none of one that is not there, which is said when it is to be read."""
+    return files_of(path)[1:] if path.is_file() else ()
+
+
+def is_same_file(out: Path, path: Path) -> bool:
+    """Whether both are one file, by whatever names."""
+    return out.resolve() == path.resolve() or (out.exists() and path.exists() and out.samefile(path))

@@ -1,0 +1,129 @@
+"""From two ends and the rules to a plan: asks the graphs, where there are any, what names and shapes do not tell."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+from converters.roles import layer_of
+from converters.weights import Weights
+from onnxgrid.errors import TransplantError
+from onnxgrid.transplant.adaptation.kernels import is_kernel
+from onnxgrid.transplant.adaptation.rule import Slot
+from onnxgrid.transplant.plan import NOTHING, TargetParameter, TransplantPlan, Uses, plan_transplant
+from onnxgrid.transplant.rules import MatchBy, TransplantRules
+from onnxgrid.transplant.structure import Pair, pair_by_structure
+from onnxgrid.transplant.usage import Flattened, ParameterUse, parameter_uses
+
+__all__ = ["Side", "plan_between"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Side:
+    """The source or the target of a transplant, for what only a graph can tell.
+
+    Args:
+        place: the file, for errors.
+        graph: the model that the weights are of; None if it is not known.
+    """
+
+    place: str
+    graph: ir.Model | None = None
+
+
+def plan_between(
+    source: Weights,
+    source_side: Side,
+    targets: Sequence[TargetParameter],
+    target_side: Side,
+    rules: TransplantRules,
+    expected_names: Mapping[str, str],
+    *,
+    forced: Mapping[str, Pair] = NOTHING,
+) -> TransplantPlan:
+    """What of the source goes where in the targets by these rules; no values are read.
+
+    Args:
+        expected_names: as of `TransplantPlan`.
+        forced: by name of the target, what is paired by hand.
+
+    Raises:
+        TransplantError: if the rules do not fit these names, or ask for a graph that is not known.
+    """
+    pairs: Mapping[str, Pair] = {}
+    if rules.match is MatchBy.STRUCTURE:
+        pairs = _pairs(source, source_side, target_side)
+    # Where nothing is to be adapted, and not both tell of an order, graphs have nothing to say.
+    stated = bool(rules.adapt or rules.source_sizes or rules.target_sizes)
+    asked = stated or (source_side.graph is not None and target_side.graph is not None)
+    shapes = {name: weight.shape for name, weight in source.items()}
+    wanted = {target.name: target.shape for target in targets}
+    plan = plan_transplant(
+        source,
+        targets,
+        rules,
+        source_uses=_uses(source_side, shapes, rules.source_sizes, asked=asked),
+        target_uses=_uses(target_side, wanted, rules.target_sizes, asked=asked),
+        pairs=pairs,
+        forced=forced,
+        expected_names=expected_names,
+    )
+    if "galerkin" in rules.adapt:
+        _warn_of_other_kernels(plan, target_side.place)
+    return plan
+
+
+def _pairs(source: Weights, source_side: Side, target_side: Side) -> dict[str, Pair]:
+    for what, side in (("source", source_side), ("target", target_side)):
+        if side.graph is None:
+            raise TransplantError(
+                f"is a weight file, and layers are matched by their places in a graph, which the {what} lacks",
+                place=side.place,
+                fix=f"Give the model that its weights are of (--{what}-graph MODEL.onnx).",
+            )
+    assert source_side.graph is not None
+    assert target_side.graph is not None
+    pairs = pair_by_structure(source_side.graph, target_side.graph)
+    return {name: pair for name, pair in pairs.items() if pair.source in source}
+
+
+def _uses(side: Side, shapes: Mapping[str, tuple[int, ...]], sizes: Mapping[str, Flattened], *, asked: bool) -> Uses:
+    uses = parameter_uses(side.graph) if side.graph is not None and asked else {}
+    for layer, flattened in sizes.items():
+        name = _dense_weight(layer, shapes, side.place)
+        use = uses.get(name, ParameterUse("Gemm", 1))
+        axis = 0 if use.transposed else 1
+        if flattened.size != shapes[name][axis]:
+            raise TransplantError(
+                f"the sizes {flattened.shape} of '{layer}' make {flattened.size} inputs, "
+                f"and '{name}' has {shapes[name][axis]}",
+                place=side.place,
+                fix="Give the sizes of what goes into the Flatten before it.",
+            )
+        uses[name] = ParameterUse(use.op_type, 1, transposed=use.transposed, flattened=flattened)
+    return uses
+
+
+def _dense_weight(layer: str, shapes: Mapping[str, tuple[int, ...]], place: str) -> str:
+    for name, shape in shapes.items():
+        if layer_of(name) == layer and len(shape) == 2:
+            return name
+    raise TransplantError(
+        f"sizes are given of '{layer}', and it holds no weight with two axes of that layer",
+        place=place,
+        fix="Give the name of a Dense, as `onnxgrid inspect` shows it.",
+    )
+
+
+def _warn_of_other_kernels(plan: TransplantPlan, place: str) -> None:
+    kernels = [
+        match.target
+        for match in plan.copied
+        if is_kernel(Slot(match.target.name, match.target.shape)) and max(match.target.shape[2:]) > 1
+    ]
+    if kernels:
+        listed = ", ".join(f"{target.name} {target.shape[2:]}" for target in kernels)
+        logger.warning("%s: galerkin cannot rescale these kernels, which are copied as they are: %s", place, listed)

@@ -1,0 +1,213 @@
+"""What weights are carried into: a model, or a file of weights; each knows its parameters and how to write itself anew.
+
+A target becomes a file of its own kind, in which all else stays, or one of another kind that holds its weights alone.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy.typing as npt
+import onnx_ir as ir
+
+from converters.roles import layer_of
+from converters.weights import (
+    NetworkLayer,
+    Weight,
+    Weights,
+    is_rewritten_as,
+    is_written_by_network,
+    network_layers,
+    read_weights,
+    rewrite_weights,
+    write_weights,
+)
+from converters.weights.onnx import open_onnx
+from converters.weights.onnx_file import OnnxFile
+from onnxgrid.errors import TransplantError
+from onnxgrid.transplant.plan import TargetParameter, describe_targets
+
+if TYPE_CHECKING:
+    from converters.head_start import HeadStart
+    from converters.to_keras import KerasNetwork
+
+__all__ = ["MODEL_SUFFIX", "Output", "Target", "open_target"]
+
+MODEL_SUFFIX = ".onnx"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """How a target is written.
+
+    Args:
+        dtype: of all weights that are floats; None for that which each has in the target.
+        max_shard_bytes: how large each file may be, where several are written.
+        durable: whether to wait for the disk.
+        spared: files that are not to be removed, though they belong to what stands at the output.
+        head_start: of data that were begun in the background.
+    """
+
+    dtype: npt.DTypeLike | None = None
+    max_shard_bytes: int | None = None
+    durable: bool = False
+    spared: Iterable[Path] = ()
+    head_start: "HeadStart | None" = None
+
+
+class Target(ABC):
+    """A file whose weights are to be filled."""
+
+    path: Path
+
+    @property
+    @abstractmethod
+    def parameters(self) -> tuple[TargetParameter, ...]:
+        """What can be filled, in the target's order."""
+
+    @property
+    @abstractmethod
+    def weights(self) -> Weights:
+        """The same, with the values that they have."""
+
+    @property
+    @abstractmethod
+    def network(self) -> Sequence[NetworkLayer]:
+        """Its layers, as readers of other files want to know them; none, if it does not know them."""
+
+    @property
+    def graph(self) -> ir.Model | None:
+        """Its graph, to be asked how it uses its weights; None if it has none. Initializers may lack their values."""
+        return None
+
+    def write(self, path: Path, carried: Mapping[str, Weight], how: Output) -> None:
+        """Write the target to a file, with other values of those weights.
+
+        Raises:
+            TransplantError: if no such file can be made of this target.
+            WeightFileError: if values cannot be read or cast, or the file cannot be written.
+        """
+        self.require_writable(path)
+        if is_rewritten_as(self.path, path):
+            rewrite_weights(
+                path,
+                self.path,
+                self.weights,
+                carried,
+                dtype=how.dtype,
+                max_shard_bytes=how.max_shard_bytes,
+                durable=how.durable,
+                spared=how.spared,
+                head_start=how.head_start,
+            )
+            return
+        written = {name: carried.get(name, weight) for name, weight in self.weights.items()}
+        if how.dtype is None:
+            written = {name: weight.cast(self.weights[name].dtype) for name, weight in written.items()}
+        keras = self.keras_network() if is_written_by_network(path) else None
+        write_weights(
+            path,
+            written,
+            () if keras is None else keras.layers,
+            config="" if keras is None else keras.json,
+            dtype=how.dtype,
+            max_shard_bytes=how.max_shard_bytes,
+            durable=how.durable,
+            spared=how.spared,
+        )
+
+    def require_writable(self, path: Path) -> None:
+        """Nothing, if a file of this name can be made of the target. Raises as `write`; nothing is read or written."""
+        if is_rewritten_as(self.path, path):
+            return
+        if path.suffix.lower() == MODEL_SUFFIX:
+            raise TransplantError(
+                f"a model cannot be made of the target {self.path}, which holds weights alone",
+                place=str(path),
+                fix=f"Give a target that is a model ({MODEL_SUFFIX}), or an output that is a weight file.",
+            )
+        is_written_by_network(path)  # refuses a kind that is unknown
+
+    @abstractmethod
+    def keras_network(self) -> "KerasNetwork":
+        """Its network as Keras has it, for files in which weights stand by layers.
+
+        Raises:
+            TransplantError: if the target does not tell them.
+            ConversionError: if Keras lacks some.
+        """
+
+
+class ModelTarget(Target):
+    """An ONNX model."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file = OnnxFile.open(path)
+
+    @property
+    def parameters(self) -> tuple[TargetParameter, ...]:
+        return describe_targets(self._file.model)
+
+    @property
+    def weights(self) -> Weights:
+        return self._file.weights()
+
+    @property
+    def network(self) -> Sequence[NetworkLayer]:
+        return network_layers(self._file.model)
+
+    @property
+    def graph(self) -> ir.Model | None:
+        return self._file.model
+
+    def keras_network(self) -> "KerasNetwork":
+        from converters.to_keras import to_keras  # all layers, which nothing else here needs
+
+        return to_keras(open_onnx(self.path), str(self.path))  # with constants, which belong to what it compares
+
+
+class WeightsTarget(Target):
+    """A file of weights.
+
+    Args:
+        network: the layers of the network that they are of, for files that do not say them; may be empty.
+    """
+
+    def __init__(self, path: Path, network: Sequence[NetworkLayer]) -> None:
+        self.path = path
+        self._weights = read_weights(path, network)
+
+    @property
+    def parameters(self) -> tuple[TargetParameter, ...]:
+        return tuple(TargetParameter(name, layer_of(name), weight.shape) for name, weight in self._weights.items())
+
+    @property
+    def weights(self) -> Weights:
+        return self._weights
+
+    @property
+    def network(self) -> Sequence[NetworkLayer]:
+        return ()
+
+    def keras_network(self) -> "KerasNetwork":
+        raise TransplantError(
+            "does not say which layers its weights are of, and in which order Keras has them, so that no such file "
+            "can be made of it",
+            place=str(self.path),
+            fix="Give a target that is a file of the output's kind, or a model that onnxgrid convert wrote.",
+        )
+
+
+def open_target(path: Path, network: Sequence[NetworkLayer] = ()) -> Target:
+    """The target in a file.
+
+    Args:
+        network: the layers of the source's network, if it knows them.
+
+    Raises:
+        WeightFileError: if the file cannot be read.
+    """
+    return ModelTarget(path) if path.suffix.lower() == MODEL_SUFFIX else WeightsTarget(path, network)

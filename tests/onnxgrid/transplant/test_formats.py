@@ -1,0 +1,153 @@
+"""Weights from each format into each other and back again, bit by bit."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import ml_dtypes
+import numpy as np
+import onnx_ir as ir
+import pytest
+from keras import layers
+
+import converters
+from converters.weights import Weights, read_weights
+from onnxgrid.transplant import transplant
+from tests.converters.keras_oracle import convert_keras, functional, randomize
+
+# Keras' torch backend copies its variables for saving in a way that NumPy 2 warns of.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
+
+FORMATS = {
+    "onnx": ".onnx",
+    "onnx with external data": ".onnx",
+    "torch": ".pt",
+    "torch, in a checkpoint": ".pth",
+    "Keras 2": ".h5",
+    "Keras 3": ".weights.h5",
+    "Keras archive": ".keras",
+    "safetensors": ".safetensors",
+    "safetensors, sharded": ".safetensors.index.json",
+    "NumPy": ".npz",
+}
+
+
+def network() -> keras.Model:
+    return functional(
+        [
+            layers.Conv2D(4, (3, 2), name="conv"),
+            layers.BatchNormalization(name="norm"),
+            layers.PReLU(shared_axes=[1, 2], name="prelu"),
+            layers.DepthwiseConv2D((3, 2), depth_multiplier=2, name="depthwise"),
+            layers.SeparableConv2D(6, (2, 3), name="separable"),
+            layers.Conv2DTranspose(5, (2, 3), use_bias=False, name="transposed"),
+            layers.Flatten(),
+            layers.Dense(3, name="dense"),
+        ],
+        (7, 6, 2),
+    )
+
+
+@dataclass(frozen=True)
+class Files:
+    """By format, a file with weights of its own and one with zeros."""
+
+    full: dict[str, Path]
+    empty: dict[str, Path]
+
+
+def bits(weights: Weights) -> dict[str, tuple[tuple[int, ...], str, bytes]]:
+    return {n: (w.shape, str(w.dtype), w.read().tobytes()) for n, w in sorted(weights.items())}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    made: dict[str, dict[str, Path]] = {}
+    for kind, seed in (("full", 0), ("empty", None)):
+        folder = tmp_path_factory.mktemp(kind)
+        model = network()
+        if seed is None:
+            for variable in model.weights:
+                variable.assign(np.zeros(variable.shape))
+        else:
+            randomize(model, seed)
+        converted = convert_keras(model, folder)
+        made[kind] = {name: in_format(name, converted, folder) for name in FORMATS}
+    return Files(**made)
+
+
+def in_format(name: str, model: ir.Model, folder: Path) -> Path:
+    path = folder / name.replace(" ", "_") / f"a{FORMATS[name]}"
+    path.parent.mkdir()
+    plain = folder / "plain.onnx"
+    if not plain.exists():
+        converters.save_model(model, plain)
+    if name == "onnx with external data":
+        ir.save(model, path, external_data="a.bin", size_threshold_bytes=0)
+    elif name == "onnx":
+        converters.save_model(model, path)
+    else:
+        shard = 300 if "sharded" in name else None
+        transplant(plain, plain, path, max_shard_bytes=shard)
+    if name == "torch, in a checkpoint":
+        import torch
+
+        torch.save({"model": {f"module.{k}": v for k, v in torch.load(path).items()}, "epoch": 3}, path)
+    return path
+
+
+@pytest.mark.parametrize("second", FORMATS)
+@pytest.mark.parametrize("first", FORMATS)
+def test_there_and_back_again_is_the_same_bit_by_bit(first: str, second: str, files: Files, tmp_path: Path) -> None:
+    there, back = tmp_path / f"there{FORMATS[second]}", tmp_path / f"back{FORMATS[first]}"
+    transplant(files.full[first], files.empty[second], there, strict=True)
+    transplant(there, files.empty[first], back, strict=True)
+    wanted = bits(read_weights(files.full["onnx"]))
+    assert bits(read_weights(there)) == wanted
+    assert bits(read_weights(back)) == wanted
+
+
+def test_sharded_files_are_as_small_as_asked_for(files: Files) -> None:
+    index = files.full["safetensors, sharded"]
+    shards = sorted(path.name for path in index.parent.iterdir() if path != index)
+    count = len(shards)
+    assert count > 2
+    assert shards == [f"a-{n:05d}-of-{count:05d}.safetensors" for n in range(1, count + 1)]
+    for name in shards:
+        weights = read_weights(index.parent / name)
+        assert len(weights) == 1 or sum(weight.nbytes for weight in weights.values()) <= 300
+
+
+DTYPES = {"float16": np.float16, "bfloat16": ml_dtypes.bfloat16, "float64": np.float64}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", [name for name in FORMATS if not name.startswith("onnx")])
+def test_weights_are_cast_on_request_and_read_in_that_type(name: str, dtype: str, files: Files, tmp_path: Path) -> None:
+    out = tmp_path / f"out{FORMATS[name]}"
+    transplant(files.full[name], files.empty[name], out, dtype=DTYPES[dtype])
+    source, cast = read_weights(files.full["onnx"]), read_weights(out)
+    assert set(cast) == set(source)
+    for name_, weight in cast.items():
+        assert weight.dtype == DTYPES[dtype]
+        assert weight.read().tobytes() == source[name_].read().astype(DTYPES[dtype]).tobytes()
+
+
+@pytest.mark.parametrize("end", [".h5", ".weights.h5", ".keras"])
+def test_keras_reads_what_is_written_for_it_and_what_was_changed_in_its_own(
+    end: str, files: Files, tmp_path: Path
+) -> None:
+    written = network()
+    written.load_weights(next(path for name, path in files.full.items() if FORMATS[name] == end))
+    own, out = tmp_path / f"own{end}", tmp_path / f"out{end}"
+    model = network()
+    model.save_weights(own) if end == ".weights.h5" else model.save(own)
+    transplant(files.full["torch"], own, out, strict=True)
+    loaded = network()
+    loaded.load_weights(out)
+    x = np.random.default_rng(0).standard_normal((2, 7, 6, 2)).astype(np.float32)
+    expected = network()
+    randomize(expected, 0)
+    outputs = [np.asarray(m(x, training=False).detach()) for m in (expected, written, loaded)]
+    np.testing.assert_array_equal(outputs[1], outputs[0])
+    np.testing.assert_array_equal(outputs[2], outputs[0])
