@@ -2,10 +2,19 @@
 
 import os
 import signal
+from collections.abc import Iterator
 
 import pytest
 
 from onnxgrid.engines.aten_bridge import failures_raised
+
+
+@pytest.fixture(autouse=True)
+def _python_s_own_handler() -> Iterator[None]:
+    """A shell has processes in its background ignore interrupts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def run(interrupts: int) -> list[str]:
@@ -31,10 +40,7 @@ def test_whoever_interrupts_twice_need_not_wait() -> None:
 
 def test_the_handler_of_whoever_embeds_an_engine_is_left_alone() -> None:
     asked = []
-    before = signal.signal(signal.SIGINT, lambda *_: asked.append("own"))
-    try:
-        with failures_raised():
-            os.kill(os.getpid(), signal.SIGINT)
-            assert asked == ["own"]
-    finally:
-        signal.signal(signal.SIGINT, before)
+    signal.signal(signal.SIGINT, lambda *_: asked.append("own"))
+    with failures_raised():
+        os.kill(os.getpid(), signal.SIGINT)
+        assert asked == ["own"]
