@@ -114,6 +114,7 @@ def _run(
 
     torch.set_num_threads(1)
     os.environ.update(variables)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell has processes in its background ignore
     for path, stream in ((out, sys.stdout), (err, sys.stderr)):
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(file, stream.fileno())
