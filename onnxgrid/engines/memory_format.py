@@ -10,9 +10,10 @@ import math
 
 import torch
 
-__all__ = ["channels_innermost"]
+__all__ = ["FORMATS", "channels_innermost"]
 
 FORMATS = {4: torch.channels_last, 5: torch.channels_last_3d}
+"""Number of axes -> what torch calls channels innermost."""
 
 
 def channels_innermost(x: torch.Tensor) -> torch.Tensor:

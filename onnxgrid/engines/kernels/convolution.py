@@ -10,8 +10,16 @@ from collections.abc import Sequence
 import torch
 
 from onnxgrid.engines.kernels.table import kernel
+from onnxgrid.engines.windows import side_by_side_gradients
 
-__all__ = ["conv", "conv_backward", "conv_backward_flipped", "conv_backward_strided_pointwise", "conv_shuffled"]
+__all__ = [
+    "conv",
+    "conv_backward",
+    "conv_backward_flipped",
+    "conv_backward_shuffled",
+    "conv_backward_strided_pointwise",
+    "conv_shuffled",
+]
 
 
 @kernel
@@ -146,6 +154,14 @@ def conv_backward_strided_pointwise(
         whole[_steps(x, stride)] = dx
         dx = whole
     return tuple(g for g, want in zip((dx, dw, db), wanted, strict=True) if want)
+
+
+@kernel
+def conv_backward_shuffled(
+    dy: torch.Tensor, x: torch.Tensor, w: torch.Tensor, *y: torch.Tensor, wanted: Sequence[bool]
+) -> tuple[torch.Tensor, ...]:
+    """As `conv_backward`, of `conv_shuffled`."""
+    return side_by_side_gradients(_before_relu(dy, y), x, w, wanted)
 
 
 def _before_relu(dy: torch.Tensor, y: Sequence[torch.Tensor]) -> torch.Tensor:

@@ -1,12 +1,15 @@
 """Convolutions and transposed convolutions in one, two and three dimensions."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 
+from onnxgrid.engines.memory_format import FORMATS
 from onnxgrid.engines.torch_ops.padding import begin_end, resolved_pads, torch_pads
 from onnxgrid.engines.torch_ops.table import torch_op
+from onnxgrid.engines.windows import side_by_side_gradients
 
 _CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 _TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
@@ -66,12 +69,40 @@ def conv_transpose(
         end = [max(last, 0) for last in end]
     if any(added):
         x = x.contiguous()  # with channels last, torch 2.13's gradient writes beyond its memory
+    plain = group == 1 and set(dilations) == {1} and not any([*begin, *end, *added])
+    if plain and list(w.shape[2:]) == strides and _gradient_is_slow(x):
+        y: torch.Tensor = _WindowsSideBySide.apply(x, w, b)  # type: ignore[no-untyped-call]
+        return y
     cropped = [0] * rank if list(begin) != list(end) else list(begin)
     y = _TRANSPOSED[rank](x, w, b, strides, cropped, added, group, dilations)
     if list(begin) != list(end):
         for axis, (first, last) in enumerate(zip(begin, end, strict=True), start=2):
             y = y.narrow(axis, first, y.shape[axis] - first - last)
     return y
+
+
+def _gradient_is_slow(x: torch.Tensor) -> bool:
+    """Whether torch's gradient of a transposed convolution takes twice as long as products of matrices: on a CPU, with
+    channels innermost. Autocast would want it in another type.
+    """
+    innermost = x.dim() in FORMATS and x.is_contiguous(memory_format=FORMATS[x.dim()])
+    return x.device.type == "cpu" and innermost and not torch.is_autocast_enabled("cpu")
+
+
+class _WindowsSideBySide(torch.autograd.Function):
+    """A transposed convolution whose windows do not overlap, with a gradient of products of matrices."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, w: torch.Tensor, b: torch.Tensor | None) -> torch.Tensor:
+        ctx.save_for_backward(x, w)
+        return _TRANSPOSED[x.dim() - 2](x, w, b, list(w.shape[2:]))
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Any) -> tuple[torch.Tensor | None, ...]:
+        wanted = ctx.needs_input_grad
+        x, w = ctx.saved_tensors
+        computed = iter(side_by_side_gradients(grad_outputs[0], x, w, wanted))
+        return tuple(next(computed) if want else None for want in wanted)
 
 
 def _crops(full: Sequence[int], wanted: Sequence[int], *, begin_larger: bool) -> tuple[list[int], list[int]]:

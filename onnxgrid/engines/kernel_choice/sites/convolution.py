@@ -75,9 +75,11 @@ def convolution_gradient(node: ir.Node, graph: TrainingNodes) -> Site | None:
     if _is_strided_pointwise(arguments, window):
         own = {"stride": arguments["stride"]}
         candidates.append(Candidate("strided pointwise", call("conv_backward_strided_pointwise", **own)))
+    if _windows_do_not_overlap(arguments, window):
+        candidates.append(Candidate("shuffled", call("conv_backward_shuffled")))
     candidates.append(Candidate("bf16", call("conv_backward", **arguments, low_precision=True), low_precision=True))
     describing = {**arguments, "wanted": wanted, "relu": y is not None}
-    movable = _movable(candidates, "aten", "bf16")
+    movable = _movable(candidates, "aten", "shuffled", "bf16")
     return Site(node.op_type, (part,), shapes, describing, movable if known else tuple(candidates[:1]))
 
 

@@ -83,11 +83,11 @@ CONVOLUTIONS: dict[str, tuple[TrainableGraph, set[str]]] = {
     ),
     "transposed 2D, windows side by side": (
         network(f"c = ConvTranspose <strides = [3, 2]> {WB} y = Relu (c)", w_weight=(4, 5, 3, 2), w_bias=(5,)),
-        {*MOVABLE, "shuffled"},
+        {*MOVABLE, "shuffled", "shuffled, channels last"},
     ),
     "transposed 3D, windows side by side": (
         network(f"y = ConvTranspose <strides = [2, 3, 1]> {W}", VOLUME, w_weight=(4, 5, 2, 3, 1)),
-        {*MOVABLE, "shuffled"},
+        {*MOVABLE, "shuffled", "shuffled, channels last"},
     ),
 }
 
