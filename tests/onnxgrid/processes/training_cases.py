@@ -51,6 +51,7 @@ NETWORKS = {
 
 WEIGHTED = {"function": "NLL", "weight": [1.0, 3.0, 0.5], "ignore_index": 2}
 ADAM = {"type": "Adam", "learning_rate": 0.01}
+RATED = {**ADAM, "layer_rates": [{"layers": ["one", "norm_*"], "factor": 0.3}, {"layers": ["two"], "factor": 2}]}
 
 CASES: dict[str, tuple[str, Json, Json]] = {  # the fact under test -> network, changes of BASE, options of train
     "without batch statistics": ("plain", {}, {}),
@@ -68,7 +69,7 @@ CASES: dict[str, tuple[str, Json, Json]] = {  # the fact under test -> network, 
         {"data": {"target_path": "train/m", "test_target_path": "test/m"}, "optimizer": ADAM},
         {},
     ),
-    "a sharded optimizer, resumed": ("full", {"optimizer": ADAM}, {"shard_optimizer": True, "pieces": [2, 3]}),
+    "a sharded optimizer, resumed": ("full", {"optimizer": RATED}, {"shard_optimizer": True, "pieces": [2, 3]}),
     "accumulated gradients": ("full", {"loss": WEIGHTED, "data": {"batch_size": 3}}, {"accumulate": 3}),
 }
 
