@@ -13,7 +13,7 @@ from converters.roles import Role, initializer_roles
 from converters.weights.onnx import initializer_tensor
 from onnxgrid.transplant.usage import RESHAPING, ParameterUse, parameter_uses
 
-__all__ = ["Place", "layer_graph"]
+__all__ = ["NORM", "Place", "layer_graph"]
 
 INPUT = -1
 """Stands for the graph's inputs among the sources of a place."""
@@ -35,6 +35,12 @@ PARAMETER_NAMES: Mapping[str, tuple[str, ...]] = {
 OPERATORS = {"Gemm": "Dense", "MatMul": "Dense", "Sum": "Add"}
 """Operators that different exporters use for the same layer."""
 
+NORM = "norm."
+"""Before the names of the parameters of a normalization that counts as part of a layer."""
+
+DEFAULT_EPSILON = 1e-5
+"""Of BatchNormalization in ONNX."""
+
 TAKES_BIAS = ("Conv", "ConvTranspose", "Dense")
 
 
@@ -47,12 +53,17 @@ class Place:
         sources: indices of the places whose values it takes, in the order of its inputs.
         parameters: by what they are for it: their names.
         shapes: the same: their shapes, a Dense's as (out, in).
+        folds: whether a normalization at once behind the layer counts as its part, which may be folded into its weight
+            and bias: then neither makes it another layer.
+        epsilon: of that normalization.
     """
 
     operator: str
     sources: tuple[int, ...]
     parameters: dict[str, str] = field(default_factory=dict)
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    folds: bool = False
+    epsilon: float = DEFAULT_EPSILON
 
     @property
     def commutes(self) -> bool:
@@ -60,19 +71,25 @@ class Place:
 
     @property
     def shape_key(self) -> tuple[tuple[str, tuple[int, ...]], ...]:
-        return tuple(sorted(self.shapes.items()))
+        """What layers of one shape have in common."""
+        silent = [what for what in self.shapes if self.folds and (what == "bias" or what.startswith(NORM))]
+        return tuple(sorted((what, shape) for what, shape in self.shapes.items() if what not in silent))
 
 
-def layer_graph(model: ir.Model) -> list[Place]:
-    """The places of a model's main graph, each behind its sources."""
-    return _Reduction(model).places
+def layer_graph(model: ir.Model, *, fold: bool = False) -> list[Place]:
+    """The places of a model's main graph, each behind its sources.
+
+    Args:
+        fold: whether a normalization at once behind a layer is part of it.
+    """
+    return _Reduction(model, fold=fold).places
 
 
 class _Reduction:
     """The reduction under way: places found so far, and what every value comes from."""
 
-    def __init__(self, model: ir.Model) -> None:
-        self._model = model
+    def __init__(self, model: ir.Model, *, fold: bool) -> None:
+        self._model, self._fold = model, fold
         roles = initializer_roles(model)
         self._held = {name for name, role in roles.items() if role.kind is not Role.CONSTANT}
         self._uses = parameter_uses(model)
@@ -112,7 +129,14 @@ class _Reduction:
             self._hold(self.places[sources[0]], "bias", next(iter(parameters.values())))
             return sources[0]
         names = PARAMETER_NAMES.get(node.op_type, ())
+        if self._fold and node.op_type == "BatchNormalization" and self._follows(node, sources):
+            place = self.places[sources[0]]
+            for position, name in parameters.items():
+                self._hold(place, NORM + names[position], name)
+            place.epsilon = node.attributes.get_float("epsilon", DEFAULT_EPSILON)
+            return sources[0]
         place = Place(OPERATORS.get(node.op_type, node.op_type), sources)
+        place.folds = self._fold and place.operator in TAKES_BIAS
         for position, name in parameters.items():
             self._hold(place, names[position] if 0 < position < len(names) else f"input {position}", name)
         if place.operator == "Conv" and len(place.shapes.get("weight", ())) == 2:
@@ -121,12 +145,19 @@ class _Reduction:
 
     def _is_bias(self, node: ir.Node, sources: tuple[int, ...]) -> bool:
         """Whether an Add of a parameter follows at once on what may have a bias, and has none yet."""
-        if len(sources) != 1 or sources[0] == INPUT:
+        return self._follows(node, sources) and "bias" not in self.places[sources[0]].parameters
+
+    def _follows(self, node: ir.Node, sources: tuple[int, ...]) -> bool:
+        """Whether a node follows at once on what may have a bias, and nothing else does."""
+        if len(sources) != 1 or sources[0] == INPUT or self.places[sources[0]].operator not in TAKES_BIAS:
             return False
-        place = self.places[sources[0]]
-        before = next(v for v in node.inputs if v is not None and v not in self._parameters).producer()
-        follows = before is not None and OPERATORS.get(before.op_type, before.op_type) in TAKES_BIAS
-        return follows and place.operator in TAKES_BIAS and "bias" not in place.parameters
+        value = next(value for value in node.inputs if value is not None and value not in self._parameters)
+        before = value.producer()
+        return (
+            before is not None
+            and OPERATORS.get(before.op_type, before.op_type) in TAKES_BIAS
+            and len(value.uses()) == 1
+        )
 
     def _hold(self, place: Place, what: str, name: str) -> None:
         shape = tuple(initializer_tensor(self._model, name).shape.numpy())

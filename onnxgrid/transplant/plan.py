@@ -11,6 +11,7 @@ from converters.roles import Role, initializer_roles, layer_of
 from converters.weights import Weight, Weights
 from converters.weights.onnx import initializer_tensor
 from onnxgrid.transplant.adaptation import Adaptation, ReadTarget, Slot, adapt
+from onnxgrid.transplant.adaptation.folded import scaled
 from onnxgrid.transplant.matching import rename_all
 from onnxgrid.transplant.rules import TransplantRules
 from onnxgrid.transplant.structure import MIN_CONFIDENCE, Pair
@@ -257,6 +258,8 @@ def _match(
     shape = source[pair.source].shape
     before, after = Slot(pair.source, shape, source_use), Slot(target.name, target.shape, target_use)
     adaptation = adapt(before, after, rules.adapt)
+    if adaptation is not None and (pair.factor, pair.constant) != (1, 0):
+        adaptation = scaled(adaptation, shape, pair.factor, pair.constant)
     return Match(target, pair.source, _stored_name(source, pair.source), shape, adaptation, pair.confidence)
 
 

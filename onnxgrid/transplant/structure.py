@@ -10,6 +10,9 @@ How sure a pair is, from 0 to 1:
     0.50  everything before the layer, or everything behind it, is the same, shapes aside
     0.30  the same operator and shapes, in the same order among those that are left
 
+Exporters fold a normalization into the layer before it. Where the source has fewer of them, and pairs are surer without
+them, the target's stays, and is filled so that it only adds the bias; such pairs are 0.95 at most.
+
 Layers that a graph has several of at one place, as two equal branches into an Add, are paired one by one, in order, so
 that what is behind or before one of them follows it.
 """
@@ -21,7 +24,7 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from onnxgrid.transplant.layer_graph import INPUT, Place, layer_graph
+from onnxgrid.transplant.layer_graph import INPUT, NORM, Place, layer_graph
 
 __all__ = ["MIN_CONFIDENCE", "Pair", "pair_by_structure"]
 
@@ -40,28 +43,77 @@ MAX_COMPARISONS = 10**7
 
 @dataclass(frozen=True)
 class Pair:
-    """The weight of the source that stands for a parameter, and how sure that is."""
+    """The weight of the source that stands for a parameter, and how sure that is.
+
+    Args:
+        factor: what its values are multiplied by.
+        constant: then added: with factor 0, what stands for a part that the source does not have.
+    """
 
     source: str
     confidence: float
+    factor: float = 1.0
+    constant: float = 0.0
 
 
 def pair_by_structure(source: ir.Model, target: ir.Model) -> dict[str, Pair]:
     """By name of the target's parameters and statistics, the source's that has the same place; no values are read."""
-    pairing = _Pairing(layer_graph(source), layer_graph(target))
+    pairs = _pairs(source, target, fold=False)
+    if _normalizations(source) >= _normalizations(target):
+        return pairs
+    folded = _pairs(source, target, fold=True)
+    return folded if _sure(folded) > _sure(pairs) else pairs
+
+
+def _normalizations(model: ir.Model) -> int:
+    return sum(node.op_type == "BatchNormalization" for node in model.graph)
+
+
+def _sure(pairs: dict[str, Pair]) -> int:
+    return sum(pair.confidence >= MIN_CONFIDENCE for pair in pairs.values())
+
+
+def _pairs(source: ir.Model, target: ir.Model, *, fold: bool) -> dict[str, Pair]:
+    pairing = _Pairing(layer_graph(source, fold=fold), layer_graph(target, fold=fold))
     pairing.run()
     pairs: dict[str, Pair] = {}
     for theirs, (ours, confidence) in sorted(pairing.pairs.items()):
         source_place, target_place = pairing.source[ours], pairing.target[theirs]
-        for what, name in target_place.parameters.items():
-            if what not in source_place.parameters:
-                continue
-            found = Pair(source_place.parameters[what], confidence)
+        confidence = min(confidence, SAME_BUT_SHAPES) if fold else confidence
+        for what, found in _of_layer(source_place, target_place, confidence).items():
+            name = target_place.parameters[what]
             if name in pairs and pairs[name].source != found.source:
                 # The target shares what the source has twice: one of the two would be lost.
                 found = Pair(pairs[name].source, min(FEW_OF_ONE_SIDE, confidence, pairs[name].confidence))
             pairs[name] = found
     return pairs
+
+
+def _of_layer(source: Place, target: Place, confidence: float) -> dict[str, Pair]:
+    """By what they are for the target's layer, what stands for its parameters."""
+    normalized = [any(what.startswith(NORM) for what in place.parameters) for place in (source, target)]
+    if normalized == [True, False]:
+        return {}  # the target's weights would have to be computed of several of the source's
+    if normalized == [False, True]:
+        return _unfolded(source, target, confidence)
+    return {what: Pair(source.parameters[what], confidence) for what in target.parameters if what in source.parameters}
+
+
+def _unfolded(source: Place, target: Place, confidence: float) -> dict[str, Pair]:
+    """For a layer whose normalization was folded into it: it keeps those weights, and its normalization does nothing,
+    but for adding the bias.
+    """
+    bias = source.parameters.get("bias")
+    pairs = {"weight": Pair(source.parameters["weight"], confidence)}
+    if bias is None:
+        return pairs
+    pairs[f"{NORM}weight"] = Pair(bias, confidence, factor=0, constant=1)
+    pairs[f"{NORM}running_var"] = Pair(bias, confidence, factor=0, constant=1 - target.epsilon)
+    added = f"{NORM}bias" in target.parameters
+    pairs[f"{NORM}bias"] = Pair(bias, confidence)
+    pairs[f"{NORM}running_mean"] = Pair(bias, confidence, factor=0 if added else -1)
+    pairs["bias"] = Pair(bias, confidence, factor=0)
+    return {what: pair for what, pair in pairs.items() if what in target.parameters}
 
 
 Label = Hashable

@@ -182,6 +182,37 @@ def test_parameters_that_only_one_has_are_not_paired():
     assert confidences(model(X, "y = Conv(x, w)", w=(2, 2, 1, 1)), source) == {}
 
 
+def test_a_normalization_that_was_folded_stays_and_only_adds_the_bias():
+    source = model(
+        X, "a = Conv(x, w1, b1) c = Relu(a) y = Conv(c, w2, b2)", w1=(2, 2, 3, 3), b1=(2,), w2=(2, 2, 1, 1), b2=(2,)
+    )
+    target = model(
+        X,
+        "a = Conv(x, p) n = BatchNormalization<epsilon=0.25>(a, g, b, m, v) c = Relu(n) "
+        "d = Conv(c, q, r) y = BatchNormalization(d, h, k, o, u)",
+        p=(2, 2, 3, 3),
+        q=(2, 2, 1, 1),
+        **dict.fromkeys(["g", "b", "m", "v", "r", "h", "k", "o", "u"], (2,)),
+    )
+    pairs = pair_by_structure(source, target)
+    assert {name: (pair.source, pair.factor, pair.constant) for name, pair in pairs.items()} == {
+        "p": ("w1", 1, 0),
+        "g": ("b1", 0, 1),
+        "b": ("b1", 1, 0),
+        "m": ("b1", 0, 0),
+        "v": ("b1", 0, 0.75),
+        "q": ("w2", 1, 0),
+        "r": ("b2", 0, 0),
+        "h": ("b2", 0, 1),
+        "k": ("b2", 1, 0),
+        "o": ("b2", 0, 0),
+        "u": ("b2", 0, pytest.approx(1 - 1e-5)),
+    }
+    assert {pair.confidence for pair in pairs.values()} == {0.95}
+    # The other way, weights would have to be computed: nothing is carried.
+    assert all(pair.confidence < 0.9 for pair in pair_by_structure(target, source).values())
+
+
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
     """A network as torch exports it, the same network of Keras converted, and what torch computes."""
@@ -217,6 +248,10 @@ def exported(tmp_path_factory):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's own, about its exporter of many years
         torch.onnx.export(net, (x,), str(folder / "torch.onnx"), dynamo=False, training=mode, **options)
+        net.eval()
+        torch.onnx.export(
+            net, (x,), str(folder / "folded.onnx"), dynamo=False, **options | {"do_constant_folding": True}
+        )
     net.eval()
     with torch.no_grad():
         expected = net(x).numpy()
@@ -232,16 +267,34 @@ def exported(tmp_path_factory):
     return folder, x.numpy(), expected
 
 
+def output_of(path, x):
+    session = onnxruntime.InferenceSession(path)
+    (y,) = session.run(None, {session.get_inputs()[0].name: x})
+    return y
+
+
 def test_a_graph_exported_by_torch_fills_one_converted_from_keras(exported):
     folder, x, expected = exported
     rules = TransplantRules.parse(match="structure")
     report = transplant(folder / "torch.onnx", folder / "keras.onnx", folder / "out.onnx", rules, strict=True)
-    assert report.lines() == []
     # Elements go into a Dense behind a Flatten as (C, H, W) in torch, as (H, W, C) in Keras.
     (adapted,) = report.plan.adapted
     assert (adapted.target.name, adapted.source) == ("hidden.weight", "first.weight")
     assert adapted.adaptation.detail == "axis order: input (3, 6, 4) -> (6, 4, 3)"
     assert {match.confidence for match in report.plan.carried} == {1.0}
-    session = onnxruntime.InferenceSession(folder / "out.onnx")
-    (y,) = session.run(None, {session.get_inputs()[0].name: x})
-    np.testing.assert_allclose(y, expected, rtol=0, atol=1e-5 * np.abs(expected).max())  # float32
+    close = {"rtol": 0, "atol": 1e-5 * np.abs(expected).max()}  # float32
+    np.testing.assert_allclose(output_of(folder / "out.onnx", x), expected, **close)
+
+
+def test_a_graph_into_which_torch_folded_normalizations_gives_the_same_outputs(exported):
+    folder, x, expected = exported
+    rules = TransplantRules.parse(match="structure")
+    report = transplant(folder / "folded.onnx", folder / "keras.onnx", folder / "out.onnx", rules, strict=True)
+    unfolded = {m.target.name: m.adaptation.detail for m in report.plan.adapted if m.target.name.startswith("bn.")}
+    assert unfolded == {
+        "bn.weight": "unfold: 1 for what was folded into the layer before",
+        "bn.running_mean": "unfold: 0 for what was folded into the layer before",
+        "bn.running_var": "unfold: 0.999 for what was folded into the layer before",
+    }
+    close = {"rtol": 0, "atol": 1e-5 * np.abs(expected).max()}  # float32
+    np.testing.assert_allclose(output_of(folder / "out.onnx", x), expected, **close)
