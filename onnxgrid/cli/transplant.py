@@ -236,7 +236,7 @@ def _print(done: "TransplantReport", *, table: bool, as_json: bool) -> None:
         if not console.is_terminal:
             console = Console(highlight=False, markup=False, width=PIPED_COLUMNS)
         console.print(report_table(done))
-    for line in (*done.lines(), done.summary()):
+    for line in (*done.plan.pair_lines(), *done.lines(), done.summary()):
         click.echo(line)
 
 

@@ -1,7 +1,7 @@
 """What a transplant will do, decided from names and shapes alone: five lists, printable before anything is touched."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -30,6 +30,8 @@ __all__ = [
 
 INDENT = "   "
 
+PairedBy = Literal["name", "structure", "hand"]
+
 
 @dataclass(frozen=True)
 class TargetParameter:
@@ -50,6 +52,7 @@ class Match:
         adaptation: what brings it to the parameter's shape and order; without steps if it has them; None if the rules
             do not do it.
         confidence: from 0 to 1 that the two belong together; 1 if their names say so.
+        paired_by: what brought them together.
     """
 
     target: TargetParameter
@@ -58,6 +61,7 @@ class Match:
     source_shape: tuple[int, ...]
     adaptation: Adaptation | None
     confidence: float = 1.0
+    paired_by: PairedBy = "name"
 
     @property
     def kind(self) -> Literal["copied", "adapted", "shape_mismatch"]:
@@ -134,6 +138,15 @@ class TransplantPlan:
         "model" in them is the file that is loaded, "network" is what it is loaded into.
         """
         return [*self._skipped_lines(), *self._unused_lines()]
+
+    def pair_lines(self) -> list[str]:
+        """One line for each layer that was paired by structure with one of another name, and is carried."""
+        pairs: dict[tuple[str, str], float] = {}
+        for match in self.carried:
+            if match.paired_by == "structure":
+                layers = match.target.layer, layer_of(match.source)
+                pairs[layers] = min(pairs.get(layers, 1.0), match.confidence)
+        return [f"{INDENT}Paired layer {ours} with {theirs}: confidence {c:.2f}" for (ours, theirs), c in pairs.items()]
 
     def _skipped_lines(self) -> list[str]:
         mismatched = {match.target: match for match in self.shape_mismatch}
@@ -230,6 +243,8 @@ def plan_transplant(
         if target.name in chosen:
             pair = chosen[target.name]
             match = _match(target, source, pair, source_uses.get(pair.source), target_uses.get(target.name), rules)
+            how: PairedBy = "hand" if target.name in forced else "name" if target.name in by_name else "structure"
+            match = replace(match, paired_by=how)
             kind = "uncertain" if match.confidence < MIN_CONFIDENCE and not rules.accept_uncertain else match.kind
             lists[kind].append(match)
     used = {match.source for matches in lists.values() for match in matches}

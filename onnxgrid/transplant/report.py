@@ -93,6 +93,7 @@ class TransplantReport:
             "source_name": match.stored_name,
             "source_shape": list(match.source_shape),
             "confidence": match.confidence,
+            "paired_by": match.paired_by,
         }
         if match.adaptation is not None and match.adaptation.steps:
             written["adaptation"] = [{"rule": step.rule, "detail": step.detail} for step in match.adaptation.steps]

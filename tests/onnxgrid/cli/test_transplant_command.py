@@ -120,6 +120,7 @@ def test_uncertain_pairs_are_carried_only_when_accepted(tmp_path):
     )
     result = run(source, target, "-o", tmp_path / "out.onnx", "--match", "structure", "--accept-uncertain")
     assert result.exit_code == 0
+    assert result.stdout.splitlines()[0] == "   Paired layer p with a: confidence 0.30"
     np.testing.assert_array_equal(initializers_of(tmp_path / "out.onnx")["p.weight"], numbered((2, 2, 3, 3), 1))
 
 

@@ -87,6 +87,7 @@ def test_names_go_before_structure_and_doubtful_pairs_are_not_carried():
     assert plan.lines() == [
         "   Skipping parameter head.weight (old.weight): paired by structure at confidence 0.60, below 0.90"
     ]
+    assert plan.pair_lines() == ["   Paired layer dense with fc: confidence 0.95"]
     accepting = TransplantRules.parse(match="structure", accept_uncertain=True)
     plan = plan_transplant(source(held), targets(wanted), accepting, pairs=pairs)
     assert plan.lines() == []

@@ -13,10 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from converters.errors import WeightFileError
+from converters.weights import read_weights
 from onnxgrid.errors import TransplantError
 from onnxgrid.transplant import transplant
 from onnxgrid.transplant.matching import Rename
 from onnxgrid.transplant.report import save_report
+from onnxgrid.transplant.rules import TransplantRules
 from tests.small_models import initializers_of, numbered, save_small_model, small_model
 
 COARSE = {
@@ -121,6 +123,26 @@ def test_values_are_cast_to_the_type_of_the_target(tmp_path):
         carried = initializers_of(out)["a.bias"]
         assert carried.dtype == wanted
         np.testing.assert_array_equal(carried.astype(np.float64), array)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16, np.float32, np.float64])
+def test_adapted_values_have_the_type_of_the_target(tmp_path, dtype):
+    np.savez(tmp_path / "s.npz", **{"a.weight": np.array([[[1.5, -2.25, 3.0]]], dtype)})
+    np.savez(tmp_path / "t.npz", **{"a.weight": np.zeros((1, 1, 5), dtype)})
+    rules = TransplantRules.parse(adapt=["center"])
+    transplant(tmp_path / "s.npz", tmp_path / "t.npz", tmp_path / "out.npz", rules, strict=True)
+    (carried,) = read_weights(tmp_path / "out.npz").values()
+    assert carried.dtype == dtype
+    np.testing.assert_array_equal(carried.read().astype(np.float64), [[[0, 1.5, -2.25, 3.0, 0]]])
+
+
+def test_adapted_values_that_are_too_large_are_refused(tmp_path):
+    np.savez(tmp_path / "s.npz", **{"a.weight": np.full((1, 1, 3), 1e6, np.float32)})
+    np.savez(tmp_path / "t.npz", **{"a.weight": np.zeros((1, 1, 5), np.float16)})
+    rules = TransplantRules.parse(adapt=["center"])
+    with pytest.raises(WeightFileError, match="3 of 5 values are too large for float16"):
+        transplant(tmp_path / "s.npz", tmp_path / "t.npz", tmp_path / "out.npz", rules)
+    assert not (tmp_path / "out.npz").exists()
 
 
 def test_from_a_torch_checkpoint(files):
@@ -281,6 +303,7 @@ def test_the_json_report_holds_the_files_the_counts_and_the_five_lists(tmp_path)
                 "source_shape": [2, 2],
                 "target_shape": [2, 2],
                 "confidence": 1.0,
+                "paired_by": "name",
             }
         ],
         "adapted": [],
@@ -294,6 +317,7 @@ def test_the_json_report_holds_the_files_the_counts_and_the_five_lists(tmp_path)
                 "source_shape": [2],
                 "target_shape": [3],
                 "confidence": 1.0,
+                "paired_by": "name",
             }
         ],
         "uncertain": [],
