@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["LayerDifference", "ModelDifference", "TensorDifference", "diff"]
 
-CHUNK = 2**20
-"""Values that are taken to float64 at once."""
+CHUNK = 2**16
+"""Values that are taken to float64 at once: half a MiB, which stays in a processor's cache."""
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -218,11 +218,13 @@ def _value_difference(a: Array, b: Array) -> tuple[float, float]:
     """The largest difference of two values, and the norm of all differences divided by that of `a`."""
     largest = squares = scale = 0.0
     flat = a.reshape(-1), b.reshape(-1)
+    if a.dtype == b.dtype and np.array_equal(flat[0], flat[1]):
+        return 0.0, 0.0
     for start in range(0, a.size, CHUNK):
         one, other = (values[start : start + CHUNK] for values in flat)
         differences = _differences(one, other)
         largest = max(largest, float(differences.max(initial=0.0)))
-        squares += float(np.dot(differences, differences))
+        squares += float(np.square(differences).sum())
         scale += _squares(one)
     if largest == 0:
         return 0.0, 0.0
@@ -234,20 +236,24 @@ def _differences(a: Array, b: Array) -> Array:
     if not (_is_number(a.dtype) and _is_number(b.dtype)):
         return np.where(a == b, 0.0, np.inf)
     with np.errstate(all="ignore"):  # infinities and what comes of them show in the result
-        sizes = np.abs(a.astype(np.float64) - b.astype(np.float64))
-        sizes = np.where(np.isnan(sizes), np.inf, sizes)
+        sizes: Array = a.astype(np.float64) - b.astype(np.float64)
+        np.abs(sizes, out=sizes)
+        if a.dtype.kind == "f" and math.isfinite(sizes.max(initial=0.0)):
+            return sizes
+        sizes[np.isnan(sizes)] = np.inf
         # Integers that float64 does not tell apart differ by 1 at least.
-        sizes = np.where((sizes == 0) & (a != b), 1.0, sizes)
-        same = (a == b) | ((a != a) & (b != b))  # NaN is what differs from itself
-    return np.where(same, 0.0, sizes)
+        sizes[(sizes == 0) & (a != b)] = 1.0
+        sizes[(a == b) | ((a != a) & (b != b))] = 0.0  # NaN is what differs from itself
+    return sizes
 
 
 def _squares(values: Array) -> float:
     if not _is_number(values.dtype):
         return 0.0
-    numbers = values.astype(np.float64)
-    numbers = numbers[np.isfinite(numbers)]
-    return float(np.dot(numbers, numbers))
+    with np.errstate(all="ignore"):
+        squares = np.square(values.astype(np.float64))
+        total = float(squares.sum())
+    return total if math.isfinite(total) else float(squares[np.isfinite(squares)].sum())
 
 
 def _is_number(dtype: np.dtype[Any]) -> bool:

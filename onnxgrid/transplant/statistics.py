@@ -12,8 +12,8 @@ from onnxgrid.transplant.plan import TransplantPlan
 
 __all__ = ["Change", "TensorStatistics", "changes_of", "statistics_of"]
 
-CHUNK = 2**20
-"""Values that are taken to float64 at once: 8 MiB."""
+CHUNK = 2**16
+"""Values that are taken to float64 at once: half a MiB, which stays in a processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ def statistics_of(values: np.ndarray[Any, np.dtype[Any]]) -> TensorStatistics:
     squares = total = 0.0
     with np.errstate(all="ignore"):  # what is not finite shows in the result
         for chunk in _chunks(values):
-            squares += float(np.dot(chunk, chunk))
             total += float(chunk.sum())
+            squares += float(np.square(chunk, out=chunk).sum())  # np.dot would wait for threads
     return TensorStatistics(math.sqrt(squares), total / values.size if values.size else 0.0)
 
 
