@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from onnxgrid.errors import TransplantError
 
-__all__ = ["Rename", "rename_all"]
+__all__ = ["Rename", "rename_all", "unused_renames"]
 
 ARROW = "=>"
 
@@ -68,3 +68,13 @@ def rename_all(names: Iterable[str], renames: Sequence[Rename]) -> dict[str, str
             )
         renamed[new] = name
     return renamed
+
+
+def unused_renames(names: Iterable[str], renames: Sequence[Rename]) -> list[Rename]:
+    """Those that match none of the names, as these are when their turn comes."""
+    unused, current = [], list(names)
+    for rename in renames:
+        if not any(rename.pattern.search(name) for name in current):
+            unused.append(rename)
+        current = [rename(name) for name in current]
+    return unused

@@ -18,6 +18,7 @@ from converters.weights.weight import FLOAT_DTYPES
 from onnxgrid.errors import TransplantError
 from onnxgrid.transplant.apply import carried_weights
 from onnxgrid.transplant.ends import Ends, FileOrModel, MemoryTarget, Model, expected_names, open_ends
+from onnxgrid.transplant.matching import Rename, unused_renames
 from onnxgrid.transplant.moments import Checkpoint, open_checkpoint, write_checkpoint
 from onnxgrid.transplant.output import check_output, is_same_file
 from onnxgrid.transplant.plan import TransplantPlan
@@ -133,7 +134,8 @@ class PlannedTransplant:
             moments = self._write(target, out, how)
         places = self.ends.source.place, self.ends.target_place, None if out is None else str(out)
         written = out is not None and not dry_run
-        return TransplantReport(*places, written, self.plan, changes, moments, model)
+        unused = tuple(str(rename) for rename in self._unused_renames())
+        return TransplantReport(*places, written, self.plan, changes, moments, unused, model)
 
     def _fill(self, target: MemoryTarget, out: Path | None) -> Model:
         model = target.filled(carried_weights(self.plan, self.ends.source.weights, target.weights))
@@ -157,16 +159,18 @@ class PlannedTransplant:
 
     def warn(self) -> None:
         """Log what was asked for and does not happen: renames that match nothing, and a transplant of nothing."""
-        place, names = self.ends.source.place, self.ends.source.weights
-        for rename in self.rules.renames:
-            if not any(rename.pattern.search(name) for name in names):
-                logger.warning("%s: no name matches the rename '%s'", place, rename)
+        place = self.ends.source.place
+        for rename in self._unused_renames():
+            logger.warning("%s: no name matches the rename '%s'", place, rename)
         if self.plan.targets and not self.plan.carried:
             logger.warning(
                 "%s: nothing to copy into %s: no parameter has the same name and shape in both",
                 place,
                 self.ends.target_place,
             )
+
+    def _unused_renames(self) -> list[Rename]:
+        return unused_renames(self.ends.source.weights, self.rules.renames)
 
 
 def _checkpoints(source: Path | None, target: Path, out: Path) -> tuple[Checkpoint, Checkpoint] | None:

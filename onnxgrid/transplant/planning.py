@@ -61,16 +61,20 @@ def plan_between(
     asked = stated or (source_side.graph is not None and target_side.graph is not None)
     shapes = {name: weight.shape for name, weight in source.items()}
     wanted = {target.name: target.shape for target in targets}
+    source_uses = _uses(source_side, shapes, rules.source_sizes, asked=asked)
+    target_uses = _uses(target_side, wanted, rules.target_sizes, asked=asked)
     plan = plan_transplant(
         source,
         targets,
         rules,
-        source_uses=_uses(source_side, shapes, rules.source_sizes, asked=asked),
-        target_uses=_uses(target_side, wanted, rules.target_sizes, asked=asked),
+        source_uses=source_uses,
+        target_uses=target_uses,
         pairs=pairs,
         forced=forced,
         expected_names=expected_names,
     )
+    if "dense-resample" in rules.adapt:
+        _warn_of_unknown_sizes(plan, (source_side, source_uses), (target_side, target_uses))
     if "galerkin" in rules.adapt:
         _warn_of_other_kernels(plan, target_side.place)
     return plan
@@ -116,6 +120,26 @@ def _dense_weight(layer: str, shapes: Mapping[str, tuple[int, ...]], place: str)
         place=place,
         fix="Give the name of a Dense, as `onnxgrid inspect` shows it.",
     )
+
+
+def _warn_of_unknown_sizes(plan: TransplantPlan, source: tuple[Side, Uses], target: tuple[Side, Uses]) -> None:
+    for match in plan.shape_mismatch:
+        shape = match.source_shape
+        known = [
+            uses[name].flattened is not None if name in uses else False
+            for (_side, uses), name in ((source, match.source), (target, match.target.name))
+        ]
+        if len(shape) == len(match.target.shape) == 2 and known[0] != known[1]:
+            which, side = ("source", source[0]) if known[1] else ("target", target[0])
+            logger.warning(
+                "%s: dense-resample needs to know what the input of '%s' was before the Flatten: "
+                "give --%s-graph MODEL.onnx, or --%s-sizes %s=H,W,C",
+                side.place,
+                match.source if known[1] else match.target.name,
+                which,
+                which,
+                layer_of(match.source) if known[1] else match.target.layer,
+            )
 
 
 def _warn_of_other_kernels(plan: TransplantPlan, place: str) -> None:

@@ -34,6 +34,7 @@ class TransplantReport:
         written: false after a dry run.
         statistics: by name of the target's parameters, their values before and after, where this was asked for.
         moments: parameters of a checkpoint whose moments the optimizer has from the source.
+        unused_renames: those that matched no name of the source.
         model: what came of a target in memory, of its type; None of a file.
     """
 
@@ -44,6 +45,7 @@ class TransplantReport:
     plan: TransplantPlan
     statistics: Mapping[str, Change] = field(default_factory=dict)
     moments: tuple[str, ...] = ()
+    unused_renames: tuple[str, ...] = ()
     model: "onnx.ModelProto | ir.Model | None" = field(default=None, repr=False, compare=False)
 
     def lines(self) -> list[str]:
@@ -85,6 +87,7 @@ class TransplantReport:
             "uncertain": [self._match(match) for match in self.plan.uncertain],
             "excluded": [self._parameter(target) for target in self.plan.excluded],
             "moments": list(self.moments),
+            "unused_renames": list(self.unused_renames),
         }
 
     def _match(self, match: Match) -> dict[str, Any]:

@@ -108,6 +108,13 @@ def test_rules_are_passed_on_and_the_table_and_the_page_show_them(tmp_path):
     assert "new.weight" in page.read_text()
 
 
+def test_a_map_that_matches_nothing_is_written_and_ends_with_1(files):
+    source, target, out = files
+    result = run(source, target, "-o", out, "--map", "^enc=>dec")
+    assert result.exit_code == 1
+    assert result.stdout.splitlines()[-1].startswith(f"{out}: 1 copied")
+
+
 def test_uncertain_pairs_are_carried_only_when_accepted(tmp_path):
     source = save_small_model(
         tmp_path / "s.onnx", {"a.weight": numbered((2, 2, 3, 3), 1), "b.weight": numbered((2, 2, 3, 3))}

@@ -3,7 +3,7 @@
 import pytest
 
 from onnxgrid.errors import TransplantError
-from onnxgrid.transplant.matching import Rename, rename_all
+from onnxgrid.transplant.matching import Rename, rename_all, unused_renames
 
 RENAMES = {
     "none": ([], "enc_1.weight", "enc_1.weight"),
@@ -44,3 +44,8 @@ def test_two_names_that_become_one_are_refused():
         r"renames '_\\d=>', 'enc=>down': 'enc_1.bias' and 'enc_2.bias' of the source would both be 'down.bias'"
         "\n  Make the regular expressions match fewer names."
     )
+
+
+def test_a_rename_is_used_if_it_matches_when_its_turn_comes():
+    renames = [Rename.parse(text) for text in ("^enc=>down", "^down=>level", "^enc=>x", "^a=>a")]
+    assert unused_renames(["enc_1.bias", "a.bias"], renames) == [renames[2]]

@@ -209,6 +209,20 @@ def test_sizes_that_do_not_fit_are_refused(tmp_path, sizes, message):
     assert str(caught.value) == f"{path}: {message}"
 
 
+def test_dense_resample_says_what_it_would_have_to_know(tmp_path, caplog):
+    for name, size in (("coarse", 12), ("fine", 48)):
+        np.savez(tmp_path / f"{name}.npz", **dense(size))
+    ends = tmp_path / "coarse.npz", tmp_path / "fine.npz"
+    rules = {"adapt": ["dense-resample"]}
+    onnxgrid.plan_transplant(*ends, TransplantRules.parse(**rules, target_sizes=["dense=4,4,3"]))
+    onnxgrid.plan_transplant(*ends, TransplantRules.parse(**rules, source_sizes=["dense=2,2,3"]))
+    assert caplog.messages == [
+        f"{end}: dense-resample needs to know what the input of 'dense.weight' was before the Flatten: "
+        f"give --{which}-graph MODEL.onnx, or --{which}-sizes dense=H,W,C"
+        for end, which in zip(ends, ("source", "target"), strict=True)
+    ]
+
+
 def test_galerkin_says_which_kernels_it_leaves(tmp_path, caplog):
     held = {"a.weight": numbered((2, 2, 3, 3)), "b.weight": numbered((2, 2, 7, 7)), "c.weight": numbered((2, 2, 1, 1))}
     path = save_small_model(tmp_path / "m.onnx", held)

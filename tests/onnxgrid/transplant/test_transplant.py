@@ -323,6 +323,7 @@ def test_the_json_report_holds_the_files_the_counts_and_the_five_lists(tmp_path)
         "uncertain": [],
         "excluded": [],
         "moments": [],
+        "unused_renames": [],
     }
 
 
