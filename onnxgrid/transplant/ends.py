@@ -1,5 +1,6 @@
 """Where weights come from and where they go: files, or models in memory, opened as far as planning needs them."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import onnx
 import onnx_ir as ir
 
+from converters.errors import WeightFileError
 from converters.weights import NetworkLayer, Weight, Weights, network_layers, read_weights
 from converters.weights.keras import HDF5_SUFFIXES, KERAS3_SUFFIX
 from converters.weights.keras2_layout import keras2_names
@@ -17,6 +19,9 @@ from onnxgrid.transplant.plan import TargetParameter, describe_targets
 from onnxgrid.transplant.targets import MODEL_SUFFIX, Target, open_target
 
 __all__ = ["Ends", "FileOrModel", "MemoryTarget", "Model", "Source", "expected_names", "open_ends"]
+
+CHECKPOINT = re.compile(r"model_checkpoint_\d+\.pt")
+"""What `onnxgrid train` calls its checkpoints; the model beside it has the same name."""
 
 Model = onnx.ModelProto | ir.Model
 
@@ -132,9 +137,9 @@ def _target(target: FileOrModel, graph: ir.Model | None, place: str | None) -> T
 
 
 def _stated(end: FileOrModel, graph: FileOrModel | None, which: str) -> ir.Model | None:
-    """The graph that is given for an end that has none."""
+    """The graph that is given for an end that has none, or that lies beside a checkpoint of `onnxgrid train`."""
     if graph is None:
-        return None
+        return None if isinstance(end, Model) else _beside(Path(end))
     if _is_model(end):
         raise TransplantError(
             "is a model, which tells of itself",
@@ -142,6 +147,16 @@ def _stated(end: FileOrModel, graph: FileOrModel | None, which: str) -> ir.Model
             fix=f"Leave the graph of the {which} out.",
         )
     return _in_memory(graph, f"the graph of the {which}") if isinstance(graph, Model) else open_onnx(Path(graph))
+
+
+def _beside(checkpoint: Path) -> ir.Model | None:
+    """The model of the pair that a checkpoint is part of; None if there is none, or it cannot be read."""
+    if not CHECKPOINT.fullmatch(checkpoint.name):
+        return None
+    try:
+        return OnnxFile.open(checkpoint.with_suffix(MODEL_SUFFIX)).model
+    except WeightFileError:
+        return None  # it was not asked for, and can only add to what is known
 
 
 def _first(*graphs: ir.Model | None) -> ir.Model | None:

@@ -8,6 +8,7 @@ import pytest
 import onnxgrid
 from onnxgrid.errors import TransplantError
 from onnxgrid.transplant.rules import TransplantRules
+from tests.graph_text import model
 from tests.small_models import initializers_of, numbered, save_small_model, small_model
 
 COARSE = {
@@ -186,6 +187,24 @@ def test_sizes_stand_for_a_graph(tmp_path):
     onnxgrid.transplant(tmp_path / "coarse.npz", tmp_path / "fine.npz", tmp_path / "out.npz", rules, strict=True)
     grown = np.load(tmp_path / "out.npz")["dense.weight"].reshape(2, 2, 2, 2, 2, 3)
     np.testing.assert_array_equal(grown.sum(axis=(2, 4)).reshape(2, 12), dense(12)["dense.weight"])
+
+
+def flattened(size):
+    shape = {"dense_weight": (2, 3 * size * size)}
+    return model(f"float[N,3,{size},{size}] x", "f = Flatten(x) y = Gemm<transB=1>(f, dense_weight)", **shape)
+
+
+def test_the_model_beside_a_checkpoint_tells_of_it(tmp_path):
+    torch = pytest.importorskip("torch", reason="writes a .pt file")
+    checkpoint, target = tmp_path / "model_checkpoint_12.pt", flattened(4)
+    torch.save({"dense_weight": torch.arange(24.0).reshape(2, 12)}, checkpoint)
+    rules = TransplantRules.parse(adapt=["dense-resample"])
+    assert len(onnxgrid.plan_transplant(checkpoint, target, rules).plan.shape_mismatch) == 1
+    ir.save(flattened(2), tmp_path / "model_checkpoint_12.onnx")
+    (adapted,) = onnxgrid.plan_transplant(checkpoint, target, rules).plan.adapted
+    assert adapted.adaptation.detail == "dense-resample: input (3, 2, 2) -> (3, 4, 4)"
+    (tmp_path / "model_checkpoint_12.onnx").write_bytes(b"no model")
+    assert len(onnxgrid.plan_transplant(checkpoint, target, rules).plan.shape_mismatch) == 1
 
 
 WRONG_SIZES = {
