@@ -146,18 +146,16 @@ def diff(a: "FileOrModel", b: "FileOrModel", *, tolerance: float = 0.0) -> Model
         structure = model_lines(graphs[0], graphs[1])
         layers = _structures(graphs[0], graphs[1])
     owners = {**_owners(graphs[1]), **_owners(graphs[0])}
-    names = dict.fromkeys([*layers, *(owners.get(t.name, layer_of(t.name)) for t in tensors)])
-    found = []
-    for name in names:
-        held = [tensor for tensor in tensors if owners.get(tensor.name, layer_of(tensor.name)) == name]
-        held.sort(key=lambda tensor: -tensor.severity)
-        if held or layers.get(name):
-            found.append(LayerDifference(name, tuple(layers.get(name, ())), tuple(held)))
+    by_layer: dict[str, list[TensorDifference]] = {name: [] for name in layers}
+    for tensor in sorted(tensors, key=lambda tensor: -tensor.severity):
+        by_layer.setdefault(owners.get(tensor.name, layer_of(tensor.name)), []).append(tensor)
+    found = [LayerDifference(name, tuple(layers.get(name, ())), tuple(held)) for name, held in by_layer.items()]
+    differing = [layer for layer in found if layer.tensors or layer.structure]
     return ModelDifference(
         a=first.place,
         b=ends.target_place,
         structure=tuple(structure),
-        layers=tuple(sorted(found, key=lambda layer: -layer.severity)),
+        layers=tuple(sorted(differing, key=lambda layer: -layer.severity)),
         compared=len(weights[0].keys() & weights[1].keys()),
         graphs=both,
     )
@@ -185,14 +183,10 @@ def _tensors(end: "FileOrModel", weights: Weights) -> Mapping[str, Weight]:
         path = Path(end)
         return OnnxFile.open(path).tensors() if path.suffix.lower() == MODEL_SUFFIX else weights
     model = end if isinstance(end, ir.Model) else ir.from_proto(end)
-    constants = {
-        name: tensor
-        for name in model.graph.initializers
-        if name not in weights and (tensor := initializer_tensor(model, name))
-    }
+    constants = [name for name in model.graph.initializers if name not in weights]
     return {
         **weights,
-        **{name: initializer_weight(name, tensor, "a model in memory") for name, tensor in constants.items()},
+        **{name: initializer_weight(name, initializer_tensor(model, name), "a model in memory") for name in constants},
     }
 
 

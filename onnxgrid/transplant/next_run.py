@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from onnxgrid.config.layers import FREEZE, LAYER_RATES
-from onnxgrid.transplant.plan import TransplantPlan
+from onnxgrid.transplant.plan import TargetParameter, TransplantPlan
 
 __all__ = ["freeze_text", "frozen_layers", "rate_groups", "rates_text"]
 
@@ -16,12 +16,14 @@ def rate_groups(plan: TransplantPlan) -> dict[str, tuple[str, ...]]:
     """The target's layers: "copied" as they were, "adapted" or carried in part, and "new", which keep their values."""
     copied = {match.target for match in plan.copied}
     carried = {match.target for match in plan.carried}
+    layers: dict[str, set[TargetParameter]] = {}
+    for target in plan.targets:
+        layers.setdefault(target.layer, set()).add(target)
     groups: dict[str, list[str]] = {"copied": [], "adapted": [], "new": []}
-    for layer in dict.fromkeys(target.layer for target in plan.targets):
-        parameters = {target for target in plan.targets if target.layer == layer}
+    for layer, parameters in layers.items():
         kind = "copied" if parameters <= copied else "adapted" if parameters & carried else "new"
         groups[kind].append(layer)
-    return {kind: tuple(layers) for kind, layers in groups.items()}
+    return {kind: tuple(names) for kind, names in groups.items()}
 
 
 def frozen_layers(plan: TransplantPlan) -> tuple[str, ...]:
