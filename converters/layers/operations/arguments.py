@@ -18,7 +18,7 @@ from converters.layers.tensor import Extent, Layout, Numbers, Shared, Tensor, Tu
 from converters.network import Call, Operand
 from converters.node_def import TypeName, read_node_def
 
-__all__ = ["Arguments", "OperationConfig", "Parameters", "brief"]
+__all__ = ["Arguments", "OperationConfig", "Parameters", "brief", "listed", "positional"]
 
 MAX_SHOWN_CHARACTERS = 60
 
@@ -102,6 +102,10 @@ class Parameters:
         """Whether a parameter is called so."""
         return any(written in names for names in self.spellings)
 
+    def means_something(self, written: str, value: Any) -> bool:
+        """Whether an argument says more than what the types of inputs are, which follow from them."""
+        return self.knows(written) or not isinstance(value, TypeName)
+
     def own_name(self, written: str) -> str:
         """Ours for a name that the file writes; the same if no parameter is called so."""
         return next((names[0] for names in self.spellings if written in names), written)
@@ -128,13 +132,13 @@ class Arguments:
         self._layer, self._inputs, self._needs_batch = layer, inputs, needs_batch
         self._values: dict[str, Any] = {}
         self._read: set[str] = set()
-        positional, taken = _positional(parameters, config, layer.call), len(parameters.spellings)
-        if len(positional) > taken:
-            raise layer.error(f"is given {len(positional)} arguments, and takes {taken}", "Leave out the others.")
-        for names, value in zip(parameters.spellings, positional, strict=False):
+        given, taken = positional(parameters, config, layer.call), len(parameters.spellings)
+        if len(given) > taken:
+            raise layer.error(f"is given {len(given)} arguments, and takes {taken}", "Leave out the others.")
+        for names, value in zip(parameters.spellings, given, strict=False):
             self._add(names[0], value)
         for name, value in (*config.values.items(), *layer.call.keywords.items()):
-            if parameters.knows(name) or not isinstance(value, TypeName):  # types of inputs follow from them
+            if parameters.means_something(name, value):
                 self._add(parameters.own_name(name), value)
 
     @classmethod
@@ -153,7 +157,7 @@ class Arguments:
         return arguments
 
     def _add(self, name: str, value: Any) -> None:
-        value = _listed(value)
+        value = listed(value)
         if self._values.get(name) is None:
             self._values[name] = value
         elif value is not None:
@@ -421,7 +425,7 @@ class Arguments:
         return self._layer.error(f'its argument "{name}" {problem}', f"Give {expected}.")
 
 
-def _positional(parameters: Parameters, config: OperationConfig, call: Call) -> tuple[Any, ...]:
+def positional(parameters: Parameters, config: OperationConfig, call: Call) -> tuple[Any, ...]:
     """The positional arguments of a call, constants among them, those of a variadic parameter in a list."""
     if config.constants is None:
         return (call.arguments,) if parameters.variadic else call.arguments
@@ -434,7 +438,7 @@ def _positional(parameters: Parameters, config: OperationConfig, call: Call) -> 
     return (tuple(merged[:count]), *merged[count:])
 
 
-def _listed(value: Any) -> Any:
+def listed(value: Any) -> Any:
     """The value; where it is Keras 3's object around integers, these as lists, as other versions write them."""
     if isinstance(value, dict):
         array = read_array(value)

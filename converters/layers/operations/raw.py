@@ -5,10 +5,12 @@ Source: tensorflow.org/api_docs/python/tf/raw_ops.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from converters.layers.operations.registry import (
     KERAS_PREFIX,
     RAW_PREFIX,
+    SIGNATURES,
     TF_PREFIX,
     function_of,
     needs_batch,
@@ -167,8 +169,9 @@ RAW_OPERATIONS: Mapping[str, Mapping[str, str]] = {
 
 
 def register_raw_operations() -> None:
-    """Fill `registry.OPERATIONS` with them, once the functions that they are stand there."""
+    """Fill `registry.OPERATIONS` and `registry.SIGNATURES` with them, once the functions that they are stand there."""
     for parameters, operations in RAW_OPERATIONS.items():
         for name, function in operations.items():
             own = function if function.startswith(KERAS_PREFIX) else f"{TF_PREFIX}{function}"
             operation(f"{RAW_PREFIX}{name}", parameters=parameters, needs_batch=needs_batch(own))(function_of(own))
+            SIGNATURES[f"{RAW_PREFIX}{name}"] = replace(SIGNATURES[f"{RAW_PREFIX}{name}"], name=SIGNATURES[own].name)

@@ -49,7 +49,7 @@ class Signature:
     """
 
     name: str
-    parameters: tuple[tuple[str, ...], ...]
+    parameters: Parameters
 
 
 SIGNATURES: dict[str, Signature] = {}
@@ -78,7 +78,7 @@ def operation(*names: str, parameters: str, needs_batch: bool = True) -> Callabl
         for name in names:
             if name in OPERATIONS:
                 raise ValueError(f"{name} is converted already")
-            SIGNATURES[name] = Signature(names[0], known.spellings)
+            SIGNATURES[name] = Signature(names[0], known)
             FUNCTIONS[name] = function
             if needs_batch:
                 WITH_BATCH.add(name)
