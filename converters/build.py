@@ -22,7 +22,7 @@ from converters.layers.layer_builder import LayerBuilder
 from converters.layers.masks import FORGETTING, masked_inputs, passed_on, same_in_keras
 from converters.layers.opsets import MAX_OPSET, MIN_OPSET
 from converters.layers.registry import Arity
-from converters.layers.tensor import Layout, Numbers, Tensor
+from converters.layers.tensor import Layout, Numbers, Shared, Tensor, Turned, shown
 from converters.layers.time_distributed import Steps, time_distributed
 from converters.model_bytes import message_without_values
 from converters.model_file import MAX_MODEL_BYTES
@@ -122,7 +122,7 @@ def build_model(
         call_name = plan.names[ref.layer, ref.call]
         name = _output_name(call_name, ref.tensor)
         builder = build.builders[ref.layer, ref.call]
-        _add_output(_no_numbers(_output(build.tensors, ref), builder), name, builder, graph)
+        _add_output(_in_place(_output(build.tensors, ref), builder), name, builder, graph)
     model = _model(network, graph)
     RemoveUnusedNodesPass()(model)  # a Transpose that the next layer took back
     _check(model)
@@ -329,7 +329,11 @@ def _converted(layer: Layer, recipe: Recipe, inputs: list[Tensor], builder: Laye
     if entry.arity is not Arity.NAMED:
         inputs = masked_inputs(inputs, builder)
     if entry.takes_floats:
-        inputs = [builder.cast(_no_numbers(x, builder), ir.DataType.FLOAT) for x in inputs]
+        without_batch = entry.class_name in WITHOUT_BATCH and all(isinstance(x, Shared) for x in inputs)
+        inputs = [x if without_batch else _in_place(x, builder) for x in inputs]
+        inputs = [builder.cast(x, ir.DataType.FLOAT) for x in inputs]
+        if without_batch:
+            return tuple(Shared(y.value, y.layout) for y in entry.convert(recipe.config, inputs, builder))
 
     def convert(given: Sequence[Tensor]) -> tuple[Tensor, ...]:
         return passed_on(entry.class_name, given, entry.convert(recipe.config, given, builder), builder)
@@ -340,10 +344,20 @@ def _converted(layer: Layer, recipe: Recipe, inputs: list[Tensor], builder: Laye
     return time_distributed(convert, entry.class_name, inputs, steps, builder)
 
 
-def _no_numbers(x: Tensor, builder: LayerBuilder) -> Tensor:
-    if isinstance(x, Numbers):
+WITHOUT_BATCH = frozenset({"Embedding"})
+"""Classes of layers that are called on tensors without a batch, too: places have rows of their own."""
+
+
+def _in_place(x: Tensor, builder: LayerBuilder) -> Tensor:
+    """The tensor, whose batch must stand first."""
+    if isinstance(x, Numbers | Shared):
         raise builder.error(
             "is given numbers that are computed from a shape, which have no batch", "Compute with them, no more."
+        )
+    if isinstance(x, Turned):
+        raise builder.error(
+            f"has to do with a tensor {shown(x.shape)} whose batch stands behind other axes",
+            "Take an entry of each axis before the batch first, as in x[0], or transpose it back.",
         )
     return x
 

@@ -8,7 +8,7 @@ import onnx_ir as ir
 from converters.layers.layer_builder import LayerBuilder
 from converters.layers.tensor import Layout, Size, Tensor
 
-__all__ = ["all_of", "as_booleans", "masked_scores", "of_places"]
+__all__ = ["all_of", "as_booleans", "masked_scores", "of_places", "place_numbers"]
 
 
 def of_places(
@@ -29,7 +29,7 @@ def of_places(
         seen = (rows >= columns) if causal else np.ones_like(rows, bool)
         return layer.constant("seen", seen if window is None else seen & (abs(rows - columns) < window))
     shape = layer.op("Shape", [scores])
-    rows, columns = (_numbers(shape, axis, size, layer) for axis, size in zip((-2, -1), sizes, strict=True))
+    rows, columns = (place_numbers(shape, axis, size, layer) for axis, size in zip((-2, -1), sizes, strict=True))
     rows = layer.op("Unsqueeze", [rows, layer.constant("last_axis", np.array([-1], np.int64))])
     # Not GreaterOrEqual, of which no shape is inferred below opset 16.
     seen = [layer.op("Not", [layer.op("Less", [rows, columns])])] if causal else []
@@ -39,7 +39,7 @@ def of_places(
     return all_of(seen, layer)
 
 
-def _numbers(shape: ir.Value, axis: int, size: Size, layer: LayerBuilder) -> ir.Value:
+def place_numbers(shape: ir.Value, axis: int, size: Size, layer: LayerBuilder) -> ir.Value:
     """The numbers of the places on an axis, from 0."""
     count = layer.op("Gather", [shape, layer.constant("axis", np.array(axis, np.int64))])
     start, step = (layer.constant(name, np.array(number, np.int64)) for name, number in (("first", 0), ("step", 1)))

@@ -385,8 +385,12 @@ class LayerBuilder:
             raise self.error(f"{list(axes)} names an axis of its input {shown(x.shape)} twice", "Write each axis once.")
         return counted
 
+    def _reason_to_know_sizes(self) -> str:
+        is_operation = self._layer.class_name.startswith(("keras.ops.", "tf."))
+        return "the operators that compute this need it" if is_operation else "its parameters depend on it"
+
     def known_size(self, x: Tensor, stored_axis: int) -> int:
-        """The size of an axis on which the shape of parameters depends, counted in the ONNX value.
+        """The size of an axis on which parameters or nodes depend, counted in the ONNX value.
 
         Raises:
             ConversionError: if it is unknown.
@@ -397,7 +401,7 @@ class LayerBuilder:
         axis = next(axis for axis in range(x.rank) if x.stored_axis(axis) == stored_axis % x.rank)
         which = "the last axis" if axis == x.rank - 1 else f"axis {axis}"
         raise self.error(
-            f"the size of {which} of its input {shown(x.shape)} is unknown, and its parameters depend on it",
+            f"the size of {which} of its input {shown(x.shape)} is unknown, and {self._reason_to_know_sizes()}",
             "Write all sizes that matter in the shape of the input layer.",
         )
 

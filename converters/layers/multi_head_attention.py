@@ -21,7 +21,7 @@ from converters.layers.graph_builder import BATCH
 from converters.layers.layer_builder import LayerBuilder
 from converters.layers.operations.arguments import Arguments
 from converters.layers.registry import Arity, converts
-from converters.layers.tensor import Layout, Tensor, shown
+from converters.layers.tensor import Layout, Size, Tensor, shown
 
 __all__ = ["HeadsConfig", "heads_attention"]
 
@@ -193,7 +193,7 @@ def _axes(config: HeadsConfig, query: Tensor, value: Tensor, key: Tensor, layer:
         tuple(axis for axis in range(1, rank - 1) if axis not in [a % rank for a in attended]),
         tuple(axis % rank for axis in attended if -rank <= axis < rank),
     )
-    if rank < 3 or {value.rank, key.rank} != {rank} or value.shape[1:-1] != key.shape[1:-1]:
+    if rank < 3 or {value.rank, key.rank} != {rank} or _differ(value.shape[1:-1], key.shape[1:-1]):
         raise layer.error(
             f"looks from {shown(query.shape)} at {shown(value.shape)} by keys {shown(key.shape)}",
             "Give sequences of as many axes, and as many keys as values.",
@@ -204,6 +204,11 @@ def _axes(config: HeadsConfig, query: Tensor, value: Tensor, key: Tensor, layer:
             f"Name axes from 1 to {rank - 2}, each once.",
         )
     return axes
+
+
+def _differ(a: Sequence[Size], b: Sequence[Size]) -> bool:
+    """Whether sizes differ, of which each is known: others may be equal when the graph runs."""
+    return any(m != n for m, n in zip(a, b, strict=True) if isinstance(m, int) and isinstance(n, int))
 
 
 @dataclass(frozen=True)
@@ -343,11 +348,17 @@ class _Attention:
         if len(self.groups) == 1 and len(self.axes.attended) == 1:
             return weights
         places = [*self._places(q), *self._places(k)]
-        if places.count(-1) > 1:
-            for x in (q, k):
-                for axis in self.axes.attended:
-                    self.layer.known_size(x, axis)
-        return self._reshaped(weights, (*(0,) * (1 + len(self.axes.free)), self.config.heads, *places))
+        kept = (*(0,) * (1 + len(self.axes.free)), self.config.heads)
+        if places.count(-1) <= 1:
+            return self._reshaped(weights, (*kept, *places))
+        layer, attended = self.layer, self.layer.constant("attended", np.array(self.axes.attended, np.int64))
+        counted = [layer.op("Gather", [layer.op("Shape", [x.value]), attended]) for x in (q, k)]
+        shape = layer.op("Concat", [layer.constant("heads", np.array(kept, np.int64)), *counted], axis=0)
+        scores = layer.op("Reshape", [weights, shape])
+        free = [q.shape[axis] for axis in (0, *self.axes.free)]
+        sizes = [x.shape[axis] for x in (q, k) for axis in self.axes.attended]
+        layer.declare(scores, [*free, self.config.heads, *sizes])
+        return scores
 
     def _reshaped(self, value: ir.Value, target: Sequence[int]) -> ir.Value:
         return self.layer.op("Reshape", [value, self.layer.constant("shape", np.array(target, np.int64))])

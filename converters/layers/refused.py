@@ -37,6 +37,10 @@ CONSTANT = Refusal(
     "what it gives has no batch", "Compute it with NumPy, and use the array in an operation on a tensor."
 )
 LOSS = Refusal("it is a loss or a measure, which is no part of a network", "Name the loss in the run configuration.")
+SUBSCRIPTS = Refusal(
+    "Keras 2 writes its subscripts, but not the tensors that it is given, so that not even Keras can load it",
+    "Use EinsumDense, or tf.matmul and tf.transpose.",
+)
 NO_OPERATOR = Refusal("ONNX has no operator like it", "Write it with operations that can be converted.")
 SPECTRUM = Refusal("it transforms signals into spectra", "Compute it before the network.")
 SEGMENTS = Refusal(
@@ -73,10 +77,10 @@ KERAS_OPERATIONS: Mapping[Refusal, str] = {
     CONSTANT: "Arange Array Full Geomspace Linspace Logspace Ndim Size",
     LOSS: "BinaryCrossentropy CTCDecode CTCLoss CategoricalCrossentropy InTopK PSNR SSIM SparseCategoricalCrossentropy",
     SEGMENTS: "SegmentMax SegmentMin SegmentProd SegmentReduction SegmentSum",
-    NO_OPERATOR: "AffineTransform Argpartition CDist Cumprod Diagonal ElasticTransform Erfinv ExtractSequences Fold "
+    NO_OPERATOR: "AffineTransform Argpartition CDist ElasticTransform Erfinv ExtractSequences Fold "
     "GaussianBlur HSVToRGB I0 Ldexp MapCoordinates Nanargmax Nanargmin Nancumprod Nancumsum Nanmedian Nanpercentile "
     "Nanquantile Nanstd Nanvar PerspectiveTransform RGBToHSV Rearrange SaturateCast ScaleAndTranslate Scatter "
-    "ScatterUpdate SearchSorted SliceUpdate SobelEdges Sparsemax Trace Unfold",
+    "ScatterUpdate SliceUpdate SobelEdges Unfold",
 }
 """Refusal -> operations of Keras 3."""
 
@@ -87,6 +91,8 @@ TENSORFLOW_MODULES: Mapping[str, Refusal] = {
     "tf.while_loop": PYTHON,
     "tf.map_fn": PYTHON,
     "tf.vectorized_map": PYTHON,
+    "tf.einsum": SUBSCRIPTS,
+    "tf.linalg.einsum": SUBSCRIPTS,
     "tf.strings.": TEXT,
     "tf.lookup.": TEXT,
     "tf.ragged.": SIZES,

@@ -6,7 +6,7 @@ from enum import Enum
 
 import onnx_ir as ir
 
-__all__ = ["UNKNOWN", "Extent", "Layout", "Numbers", "Size", "Tensor", "shown"]
+__all__ = ["UNKNOWN", "Extent", "Layout", "Numbers", "Shared", "Size", "Tensor", "Turned", "shown"]
 
 Size = int | str | None
 """The size of an axis: known, or unknown with or without a name."""
@@ -90,6 +90,29 @@ class Numbers(Tensor):
 
     items: tuple[float | str | None, ...]
     scalar: bool
+
+
+@dataclass(frozen=True)
+class Shared(Tensor):
+    """A tensor without a batch, the same for all samples, that a network computes from sizes: in Keras' order."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Turned(Tensor):
+    """A tensor whose batch is not its first axis, as the network sees it.
+
+    The value has the batch first, so that nothing needs to be moved until the axes before it are gone.
+
+    Args:
+        order: which axis of the value each axis that the network sees is.
+    """
+
+    order: tuple[int, ...]
+
+    @property
+    def shape(self) -> tuple[Size, ...]:
+        """The sizes as the network sees them."""
+        return tuple(self.stored_shape[axis] for axis in self.order)
 
 
 Extent = int | str | Numbers

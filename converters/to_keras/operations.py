@@ -1,14 +1,17 @@
 """How operations are given back: those of Keras 3 as they were, TensorFlow's functions as what Keras 3 has for them."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
-from converters.layers.operations.registry import KERAS_PREFIX, SIGNATURES
+from converters.layers.operations.arguments import OperationConfig, listed, positional
+from converters.layers.operations.registry import KERAS_PREFIX, RAW_PREFIX, SIGNATURES
 from converters.network import Call, Operand
 from converters.to_keras.given_back import GivenBack, KerasLayer, Source
 
-__all__ = ["FORMS", "Form", "operation_given_back"]
+__all__ = ["FORMS", "RENAMED", "Form", "operation_given_back"]
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,10 @@ FORMS: dict[str, Form] = {
     **_forms("numpy", "x key", "GetItem"),
     **_forms("numpy", "x constant_values", "Pad", options="pad_width mode"),
     **_forms("numpy", "condition x1 x2", "Where"),
+    **_forms("numpy", "x", "Split", options="indices_or_sections axis"),
+    **_forms("nn", "x", "Normalize", options="axis order epsilon"),
+    **_forms("image", "images", "Resize", options="size interpolation antialias data_format"),
+    **_forms("numpy", "x", "Cumprod", "Cumsum", options="axis"),
 }
 """Operation -> form, of those that functions of TensorFlow are given back as."""
 
@@ -78,6 +85,11 @@ DEFAULTS: dict[str, dict[str, Any]] = {"Cast": {"dtype": "float32"}, "Gelu": {"a
 PASSED_OVER = {"direction": "ASCENDING", "output_type": None, "stable": None}
 """Parameter that Keras 3 lacks -> the value that says nothing; None for any."""
 
+
+DIFFERENT_OPTIONS = (
+    "it is called with different options, which in Keras 3 belong to the operation",
+    "Use an operation of its own for each call, and convert again.",
+)
 
 ANOTHER_NETWORK = "Write the network without it, and convert again."
 
@@ -93,27 +105,102 @@ def operation_given_back(source: Source) -> GivenBack:
         name = source.class_name.removeprefix(KERAS_PREFIX)
         config = {key: value for key, value in layer.config.items() if key != "name"}
         return GivenBack(KerasLayer(name, config, layer.module, named="name" in layer.config), layer.calls)
-    name = SIGNATURES[source.class_name].name.removeprefix(KERAS_PREFIX)
+    own_name = SIGNATURES[source.class_name].name
+    name = RENAMED.get(own_name, own_name).removeprefix(KERAS_PREFIX)
+    all_values = [_values(call, source) for call in layer.calls]
+    if name == "Matmul" and any(_transposes(values) != (False, False) for values in all_values):
+        return _product_of_transposed(all_values, source)
     form = FORMS.get(name)
     if form is None:
         raise source.refusal("what Keras 3 has for this function is not known", ANOTHER_NETWORK)
-    translated = [_translated(call, form, source) for call in layer.calls]
+    change = CHANGED.get(own_name)
+    if change is not None:
+        all_values = [change(values, source) for values in all_values]
+    translated = [_translated(values, call, form, source) for values, call in zip(all_values, layer.calls, strict=True)]
     configs = [{**DEFAULTS.get(name, {}), **config} for config, _call in translated]
     if any(config != configs[0] for config in configs):
-        raise source.refusal(
-            "it is called with different options, which in Keras 3 belong to the operation",
-            "Use an operation of its own for each call, and convert again.",
-        )
+        raise source.refusal(*DIFFERENT_OPTIONS)
     return GivenBack(KerasLayer(name, configs[0], form.module), tuple(call for _config, call in translated))
 
 
-def _translated(call: Call, form: Form, source: Source) -> tuple[dict[str, Any], Call]:
-    """A call of a function, as the config and the call of the operation."""
+def _values(call: Call, source: Source) -> dict[str, Any]:
+    """The arguments of a call of a function, by the names that their parameters have first."""
     parameters = SIGNATURES[source.class_name].parameters
-    first_names = {name: names[0] for names in parameters for name in names}
-    given = {**{key: value for key, value in source.config.items() if key not in OF_THE_LAYER}, **call.keywords}
-    values = {first_names[key]: value for key, value in given.items() if key in first_names}
-    values |= dict(zip((names[0] for names in parameters), call.arguments, strict=False))
+    if source.class_name.startswith(RAW_PREFIX):
+        node = OperationConfig.read_node(source.keys())
+        given, arguments = dict(node.values), positional(parameters, node, call)
+    else:
+        given = {key: value for key, value in source.config.items() if key not in OF_THE_LAYER}
+        arguments = call.arguments
+    values = {
+        parameters.own_name(key): listed(value)
+        for key, value in {**given, **call.keywords}.items()
+        if parameters.knows(key)
+    }
+    return values | {names[0]: listed(value) for names, value in zip(parameters.spellings, arguments, strict=False)}
+
+
+def _split_given_back(values: dict[str, Any], source: Source) -> dict[str, Any]:
+    """Of `tf.split`: sizes of parts become the places before which Keras 3 cuts."""
+    sizes = values.pop("num_or_size_splits")
+    values.pop("num", None)
+    if not isinstance(sizes, list | tuple):
+        return {**values, "indices_or_sections": sizes}
+    if -1 in sizes[:-1]:
+        raise source.refusal("one of its sizes is -1, and Keras 3 needs the places of its cuts", ANOTHER_NETWORK)
+    return {**values, "indices_or_sections": list(accumulate(sizes[:-1]))}
+
+
+def _normalized_given_back(values: dict[str, Any], _source: Source) -> dict[str, Any]:
+    """Of `tf.math.l2_normalize`, whose epsilon is that of the squares."""
+    return {**values, "order": 2, "epsilon": math.sqrt(values.get("epsilon") or 1e-12)}
+
+
+def _resized_given_back(values: dict[str, Any], source: Source) -> dict[str, Any]:
+    """Of `tf.image.resize`, with channels last."""
+    method = values.pop("method", None) or "bilinear"
+    if method not in ("bilinear", "nearest"):
+        raise source.refusal(
+            f'its "method" is {method!r}, which backends of Keras 3 compute otherwise', ANOTHER_NETWORK
+        )
+    return {**values, "interpolation": method, "data_format": "channels_last"}
+
+
+RENAMED = {
+    "tf.image.resize": "keras.ops.Resize",
+    "tf.math.l2_normalize": "keras.ops.Normalize",
+    "tf.split": "keras.ops.Split",
+}
+"""Function -> the operation of Keras 3 that computes the same from other arguments."""
+
+CHANGED: dict[str, Callable[[dict[str, Any], Source], dict[str, Any]]] = {
+    "tf.image.resize": _resized_given_back,
+    "tf.math.l2_normalize": _normalized_given_back,
+    "tf.split": _split_given_back,
+}
+"""Function -> the arguments of that operation."""
+
+
+def _transposes(values: Mapping[str, Any]) -> tuple[bool, bool]:
+    return bool(values.get("transpose_a")), bool(values.get("transpose_b"))
+
+
+def _product_of_transposed(all_values: Sequence[Mapping[str, Any]], source: Source) -> GivenBack:
+    """Of a matrix product of transposed factors, an Einsum."""
+    flags = {_transposes(values) for values in all_values}
+    if len(flags) > 1:
+        raise source.refusal(*DIFFERENT_OPTIONS)
+    ((first, second),) = flags
+    subscripts = f"...{'ji' if first else 'ij'},...{'kj' if second else 'jk'}->...ik"
+    calls = tuple(
+        Call(call.inputs, tuple(_argument(name, values[name], is_list=False) for name in ("x1", "x2")), {})
+        for call, values in zip(source.layer.calls, all_values, strict=True)
+    )
+    return GivenBack(KerasLayer("Einsum", {"subscripts": subscripts}, "keras.src.ops.numpy"), calls)
+
+
+def _translated(values: Mapping[str, Any], call: Call, form: Form, source: Source) -> tuple[dict[str, Any], Call]:
+    """A call of a function, as the config and the call of the operation."""
     config: dict[str, Any] = {}
     keywords: dict[str, Any] = {}
     for name, value in values.items():

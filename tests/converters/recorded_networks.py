@@ -35,15 +35,16 @@ class Recording:
         with np.load(self._files.with_suffix(".npz")) as arrays:
             return dict(arrays)
 
-    def write(self, expression: str, path: Path, edit: Edit | None = None) -> None:
+    def write(self, expression: str, path: Path, edit: Edit | None = None, *, open_sizes: bool = False) -> None:
         """Write the network of an expression; both inputs are outputs too, so that none is left out of the graph.
 
         Args:
             edit: changes each layer before it is written.
+            open_sizes: whether the inputs leave all sizes open but for the channels.
         """
+        shape = [*(None for _size in self._shape[1:]), self._shape[-1]] if open_sizes else self._shape
         inputs = [
-            {"class_name": "InputLayer", "config": {"name": name, "batch_input_shape": [None, *self._shape]}}
-            for name in "xy"
+            {"class_name": "InputLayer", "config": {"name": name, "batch_input_shape": [None, *shape]}} for name in "xy"
         ]
         network = copy.deepcopy(self.networks[expression])
         for layer in network["layers"]:
@@ -57,9 +58,11 @@ class Recording:
         }
         path.write_text(json.dumps({"class_name": "Functional", "keras_version": "2.15.0", "config": config}))
 
-    def assert_equals_tensorflow(self, expression: str, path: Path, edit: Edit | None = None) -> None:
+    def assert_equals_tensorflow(
+        self, expression: str, path: Path, edit: Edit | None = None, *, open_sizes: bool = False
+    ) -> None:
         """Nothing, if the converted network computes what TensorFlow did."""
-        self.write(expression, path, edit)
+        self.write(expression, path, edit, open_sizes=open_sizes)
         number, outputs = self.numbers[expression], self.networks[expression]["outputs"]
         model = converters.convert(path, io_layout=IoLayout.CHANNELS_LAST)
         given = run_onnx(model, self.arrays["x"], self.arrays["y"], raw_inputs=True, raw_outputs=True)

@@ -162,6 +162,13 @@ A_SHAPE = (shape_of_x(),)
 MASKS = (operation("Greater", X, 0.0) | {"name": "m", "config": {"name": "m"}},)
 SIZES = (shape_of_x(), function("math.multiply", y=2.5) | {"name": "f", "inbound_nodes": [["s", 0, 0, {"y": 2.5}]]})
 OPEN = (None, None, 3)
+A_BATCH, A_HEIGHT = (
+    (
+        shape_of_x(),
+        function("__operators__.getitem") | {"name": name, "inbound_nodes": [["s", 0, 0, {"slice_spec": place}]]},
+    )
+    for place, name in enumerate("bn")
+)
 
 BEHIND_OTHERS: dict[str, tuple[dict[str, Any], tuple[dict[str, Any], ...], tuple[int | None, ...], str]] = {
     "true and false alone": (
@@ -266,8 +273,7 @@ BEHIND_OTHERS: dict[str, tuple[dict[str, Any], tuple[dict[str, Any], ...], tuple
             | {"name": "t", "inbound_nodes": [["s", 0, 0, {"slice_spec": {"start": 1}}]]},
         ),
         IMAGE,
-        'its argument "shape" is a tensor\n'
-        "  Give sizes of which the first is the batch's, computed from the shape of a tensor.",
+        "is given numbers that are computed from a shape, which have no batch\n  Compute with them, no more.",
     ),
     "bicubic to a size that is not known yet": (
         function("image.resize", size=["t", 0, 0], method="bicubic"),
@@ -284,6 +290,72 @@ BEHIND_OTHERS: dict[str, tuple[dict[str, Any], tuple[dict[str, Any], ...], tuple
         (),
         IMAGE,
         "interpolates an axis of 8 cells to 10000000\n  Use smaller images, or bilinear.",
+    ),
+    "numbers of the samples": (
+        function("range") | {"inbound_nodes": [["b", 0, 0, {}]]},
+        A_BATCH,
+        OPEN,
+        'its argument "start" is a tensor\n  Give whole numbers, of which none is the size of the batch.',
+    ),
+    "a range of nothing": (
+        function("range") | {"inbound_nodes": [["n", 0, 0, {"limit": 2}]]},
+        A_HEIGHT,
+        IMAGE,
+        'its argument "limit" is 2\n  Give a limit that is reached after 1 to 4194304 numbers.',
+    ),
+    "a power of a size that is no size": (
+        function("math.pow") | {"inbound_nodes": [["n", 0, 0, {"y": 99}]]},
+        A_HEIGHT,
+        IMAGE,
+        "raises 8 to the power of 99\n  Raise sizes to small powers.",
+    ),
+    "a cosine of a size": (
+        function("math.cos") | {"inbound_nodes": [["n", 0, 0, {}]]},
+        A_HEIGHT,
+        IMAGE,
+        "computes Cos of numbers that are computed from a shape\n  Use known sizes instead.",
+    ),
+    "the batch as a matrix": (
+        function("ones") | {"inbound_nodes": [[["n", 0, 0, {}], ["b", 0, 0, {}]]]},
+        (*A_HEIGHT, A_BATCH[-1]),
+        IMAGE,
+        'its argument "shape" is ["a tensor", "a tensor"]\n'
+        "  Give sizes, some computed from the shape of a tensor; the batch's can be the first.",
+    ),
+    "an array of several rows for the batch": (
+        function("tile")
+        | {"inbound_nodes": [["_CONSTANT_VALUE", -1, [[1.0], [2.0]], {"multiples": [["b", 0, 0], 1]}]]},
+        A_BATCH,
+        IMAGE,
+        'its argument "repeats" is ["a tensor", 1]\n'
+        "  Give a number for each axis of (2, 1); the batch's for one of size 1.",
+    ),
+    "places of one tensor in a layer": (
+        {"class_name": "Dense", "config": {"name": "a", "units": 2}, "name": "a", "inbound_nodes": [[["t", 0, 0, {}]]]},
+        (function("range") | {"name": "t", "inbound_nodes": [["n", 0, 0, {}]]}, *A_HEIGHT),
+        IMAGE,
+        "is given numbers that are computed from a shape, which have no batch\n  Compute with them, no more.",
+    ),
+    "what is not known of a shape": (
+        operation("Glu", axis=1),
+        (),
+        OPEN,
+        "the size of axis 1 of its input (N, H, W, 3) is unknown, and the operators that compute this need it\n"
+        "  Write all sizes that matter in the shape of the input layer.",
+    ),
+    "the batch behind": (
+        operation("Exp", tensor("b")),
+        (operation("Transpose", axes=[3, 0, 1, 2]) | {"name": "b"},),
+        IMAGE,
+        'its argument "x" (3, N, 8, 6) has its batch behind other axes\n'
+        "  Take an entry of each axis before the batch first, as in x[0], or unstack it, or transpose it back.",
+    ),
+    "an axis put in before the batch": (
+        operation("GetItem", tensor("b"), [None]),
+        (operation("Transpose", axes=[3, 0, 1, 2]) | {"name": "b"},),
+        IMAGE,
+        "puts an axis into a tensor (3, N, 8, 6) whose batch stands behind others\n"
+        "  Take an entry of each axis before the batch first.",
     ),
     "two channels that are to be gray": (
         operation("RGBToGrayscale"),

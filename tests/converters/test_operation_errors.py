@@ -54,7 +54,12 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "an order that moves the batch": (
         operation("Transpose", axes=[1, 0, 2, 3]),
-        "orders the axes of a tensor (N, 8, 6, 3) as [1, 0, 2, 3]\n  Name each once, the batch, 0, first.",
+        "has to do with a tensor (8, N, 6, 3) whose batch stands behind other axes\n"
+        "  Take an entry of each axis before the batch first, as in x[0], or transpose it back.",
+    ),
+    "an order that lacks an axis": (
+        operation("Transpose", axes=[0, 1, 1, 3]),
+        "orders the axes of a tensor (N, 8, 6, 3) as [0, 1, 1, 3]\n  Name each once.",
     ),
     "a move without a place": (
         operation("Moveaxis", source=[1, 2], destination=3),
@@ -191,7 +196,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "shared axes of an array": (
         function("gather", indices=[1], batch_dims=1),
-        'its argument "batch_dims" is 1\n  Give 0, or 1 and two tensors.',
+        'its argument "batch_dims" is 1\n  Give 0, or two tensors that have as many axes.',
     ),
     "entries along an axis of others": (
         operation("TakeAlongAxis", X, tensor("v"), axis=1),

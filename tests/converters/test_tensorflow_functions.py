@@ -19,6 +19,22 @@ def test_a_function_equals_tensorflow(expression: str, tmp_path: Path) -> None:
     RECORDING.assert_equals_tensorflow(expression, tmp_path / "net.json")
 
 
+OF_SIZES = [
+    *(expression for expression in FUNCTIONS if "tf.shape(x)[" in expression),
+    *(
+        "tf.roll(x, 2, 1)",
+        "tf.roll(x, [1, -1], [1, 3])",
+        "tf.linalg.band_part(x, 1, 0)",
+    ),
+    *("tf.sort(x, axis=1)", "tf.argsort(x, axis=1)", "tf.linalg.trace(x)", "tf.math.cumprod(x, axis=1)"),
+]
+
+
+@pytest.mark.parametrize("expression", OF_SIZES)
+def test_a_function_equals_tensorflow_where_sizes_are_open(expression: str, tmp_path: Path) -> None:
+    RECORDING.assert_equals_tensorflow(expression, tmp_path / "net.json", open_sizes=True)
+
+
 @pytest.mark.parametrize("opset", [MIN_OPSET, 18, MAX_OPSET])
 def test_every_function_is_written_in_other_opsets(opset: int, tmp_path: Path) -> None:
     for expression in FUNCTIONS:

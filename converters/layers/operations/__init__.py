@@ -15,6 +15,7 @@ from converters.layers.operations import (
     joining,
     linear_algebra,
     logic,
+    matrices,
     numbers,
     orders,
     raw,
@@ -22,6 +23,7 @@ from converters.layers.operations import (
     repeating,
     shapes,
     windows,
+    without_batch,
 )
 from converters.layers.operations.registry import KERAS_PREFIX, OPERATIONS, RAW_PREFIX, TF_PREFIX
 
@@ -38,6 +40,7 @@ __all__ = [
     "joining",
     "linear_algebra",
     "logic",
+    "matrices",
     "numbers",
     "orders",
     "raw",
@@ -45,6 +48,7 @@ __all__ = [
     "repeating",
     "shapes",
     "windows",
+    "without_batch",
 ]
 
 raw.register_raw_operations()

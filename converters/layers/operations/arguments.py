@@ -14,11 +14,11 @@ from converters.keys import MAX_INTEGER, Keys
 from converters.layers.extents import extents_of
 from converters.layers.graph_builder import BATCH
 from converters.layers.layer_builder import LayerBuilder
-from converters.layers.tensor import Extent, Numbers, Tensor, shown
+from converters.layers.tensor import Extent, Layout, Numbers, Shared, Tensor, Turned, shown
 from converters.network import Call, Operand
 from converters.node_def import TypeName, read_node_def
 
-__all__ = ["Arguments", "OperationConfig", "Parameters", "brief"]
+__all__ = ["Arguments", "OperationConfig", "Parameters", "brief", "listed", "positional"]
 
 MAX_SHOWN_CHARACTERS = 60
 
@@ -102,6 +102,10 @@ class Parameters:
         """Whether a parameter is called so."""
         return any(written in names for names in self.spellings)
 
+    def means_something(self, written: str, value: Any) -> bool:
+        """Whether an argument says more than what the types of inputs are, which follow from them."""
+        return self.knows(written) or not isinstance(value, TypeName)
+
     def own_name(self, written: str) -> str:
         """Ours for a name that the file writes; the same if no parameter is called so."""
         return next((names[0] for names in self.spellings if written in names), written)
@@ -115,19 +119,26 @@ class Arguments:
     """
 
     def __init__(
-        self, parameters: Parameters, config: OperationConfig, inputs: Sequence[Tensor], layer: LayerBuilder
+        self,
+        parameters: Parameters,
+        config: OperationConfig,
+        inputs: Sequence[Tensor],
+        layer: LayerBuilder,
+        *,
+        needs_batch: bool = True,
     ) -> None:
+        """`needs_batch` says that a tensor without one is refused wherever a tensor is asked for."""
         self.notice, self.of_tensorflow = config.notice, config.of_tensorflow
-        self._layer, self._inputs = layer, inputs
+        self._layer, self._inputs, self._needs_batch = layer, inputs, needs_batch
         self._values: dict[str, Any] = {}
         self._read: set[str] = set()
-        positional, taken = _positional(parameters, config, layer.call), len(parameters.spellings)
-        if len(positional) > taken:
-            raise layer.error(f"is given {len(positional)} arguments, and takes {taken}", "Leave out the others.")
-        for names, value in zip(parameters.spellings, positional, strict=False):
+        given, taken = positional(parameters, config, layer.call), len(parameters.spellings)
+        if len(given) > taken:
+            raise layer.error(f"is given {len(given)} arguments, and takes {taken}", "Leave out the others.")
+        for names, value in zip(parameters.spellings, given, strict=False):
             self._add(names[0], value)
         for name, value in (*config.values.items(), *layer.call.keywords.items()):
-            if parameters.knows(name) or not isinstance(value, TypeName):  # types of inputs follow from them
+            if parameters.means_something(name, value):
                 self._add(parameters.own_name(name), value)
 
     @classmethod
@@ -146,7 +157,7 @@ class Arguments:
         return arguments
 
     def _add(self, name: str, value: Any) -> None:
-        value = _listed(value)
+        value = listed(value)
         if self._values.get(name) is None:
             self._values[name] = value
         elif value is not None:
@@ -173,7 +184,12 @@ class Arguments:
             (value,) = value
         if not isinstance(value, Operand):
             raise self.refusal(name, "a tensor")
-        return self._no_numbers(name, self._inputs[value.index])
+        return self._in_place(name, self._inputs[value.index])
+
+    def tensor_or_turned(self, name: str) -> Tensor:
+        """As `tensor_of_any_type`, or with the batch behind other axes."""
+        given = self.given(name)
+        return given if isinstance(given, Turned) else self.tensor_of_any_type(name)
 
     def tensors(self, name: str) -> list[Tensor]:
         """A list of the call's inputs; a single one is a list of one."""
@@ -181,23 +197,40 @@ class Arguments:
         items = value if isinstance(value, tuple) else (value,)
         if not items or not all(isinstance(item, Operand) for item in items):
             raise self.refusal(name, "a list of tensors")
-        return [self._no_numbers(name, self._inputs[item.index]) for item in items]
+        return [self._in_place(name, self._inputs[item.index]) for item in items]
 
-    def _no_numbers(self, name: str, x: Tensor) -> Tensor:
-        if isinstance(x, Numbers):
+    def _in_place(self, name: str, x: Tensor) -> Tensor:
+        """A tensor whose batch stands first, or that has none, if the operation needs none."""
+        if isinstance(x, Turned):
+            raise self._layer.error(
+                f'its argument "{name}" {shown(x.shape)} has its batch behind other axes',
+                "Take an entry of each axis before the batch first, as in x[0], or unstack it, or transpose it back.",
+            )
+        if self._needs_batch and isinstance(x, Numbers | Shared):
             raise self._layer.error(
                 f'its argument "{name}" is computed from a shape, where a tensor with a batch is needed',
                 "Compute with known sizes instead.",
             )
-        return x
+        return self._as_shared(x) if isinstance(x, Numbers) else x
+
+    def _as_shared(self, numbers: Numbers) -> Shared:
+        if not numbers.scalar:
+            return Shared(numbers.value, Layout.KERAS)
+        first = self._layer.constant("first", np.array(0, np.int64))
+        return Shared(self._layer.op("Gather", [numbers.value, first]), Layout.KERAS)
 
     def operand(self, name: str) -> Tensor | Array:
         """An input, or a number or array of numbers."""
-        operand = self.operand_or_numbers(name)
-        return self._no_numbers(name, operand) if isinstance(operand, Tensor) else operand
+        operand = self.given(name)
+        return self._in_place(name, operand) if isinstance(operand, Tensor) else operand
 
     def operand_or_numbers(self, name: str) -> Tensor | Array:
         """As `operand`, or numbers that were computed from a shape."""
+        operand = self.given(name)
+        return operand if not isinstance(operand, Tensor) or isinstance(operand, Numbers) else self.operand(name)
+
+    def given(self, name: str) -> Tensor | Array:
+        """As `operand`, whichever kind of tensor it is."""
         value = self.value(name)
         if isinstance(value, tuple) and len(value) == 1 and isinstance(value[0], Operand):
             (value,) = value
@@ -211,7 +244,7 @@ class Arguments:
     def operands(self, name: str) -> list[Tensor | Array]:
         """A list of inputs, numbers and arrays."""
         operands = self.operands_or_numbers(name)
-        return [self._no_numbers(name, item) if isinstance(item, Tensor) else item for item in operands]
+        return [self._in_place(name, item) if isinstance(item, Tensor) else item for item in operands]
 
     def operands_or_numbers(self, name: str) -> list[Tensor | Array]:
         """As `operands`, or numbers that were computed from a shape; a single one is a list of one."""
@@ -222,7 +255,11 @@ class Arguments:
         found = [self._inputs[item.index] if isinstance(item, Operand) else read_array(item) for item in value]
         if any(item is None for item in found):
             raise self.refusal(name, "a list of tensors, finite numbers and arrays")
-        return [item for item in found if item is not None]
+        return [
+            item if isinstance(item, Numbers) or not isinstance(item, Tensor) else self._in_place(name, item)
+            for item in found
+            if item is not None
+        ]
 
     def array(self, name: str, ndim: int | None = None) -> Array:
         """An array of floats that is the same for every input.
@@ -297,6 +334,13 @@ class Arguments:
             "depends on a number that is known only when the network runs", "Write the number, or give known sizes."
         )
 
+    def number_or_numbers(self, value: Any) -> Any:
+        """As `known_integer`; what is known only when the network runs as `Numbers`."""
+        numbers = self._inputs[value.index] if isinstance(value, Operand) else None
+        if isinstance(numbers, Numbers) and numbers.scalar and numbers.dtype is ir.DataType.INT64:
+            return numbers.items[0] if isinstance(numbers.items[0], int) else numbers
+        return self.known_integer(value)
+
     def extents(self, name: str) -> list[Extent]:
         """Sizes, each from 1 on, -1, or one that the network computes; null in the first place is the batch."""
         value = self.value(name)
@@ -336,7 +380,7 @@ class Arguments:
                 "Name the axes, but for the batch, which must stay as it is.",
             )
         axes = tuple(self._axis(name, axis, x) for axis in self.integers(name, default))
-        if 0 in axes:
+        if 0 in axes and not isinstance(x, Shared):
             raise self._layer.error(f'"{name}" names the batch, which must stay as it is', "Name other axes.")
         if len(set(axes)) < len(axes):
             raise self._layer.error(f'"{name}" names an axis twice', "Name each once.")
@@ -381,7 +425,7 @@ class Arguments:
         return self._layer.error(f'its argument "{name}" {problem}', f"Give {expected}.")
 
 
-def _positional(parameters: Parameters, config: OperationConfig, call: Call) -> tuple[Any, ...]:
+def positional(parameters: Parameters, config: OperationConfig, call: Call) -> tuple[Any, ...]:
     """The positional arguments of a call, constants among them, those of a variadic parameter in a list."""
     if config.constants is None:
         return (call.arguments,) if parameters.variadic else call.arguments
@@ -394,7 +438,7 @@ def _positional(parameters: Parameters, config: OperationConfig, call: Call) -> 
     return (tuple(merged[:count]), *merged[count:])
 
 
-def _listed(value: Any) -> Any:
+def listed(value: Any) -> Any:
     """The value; where it is Keras 3's object around integers, these as lists, as other versions write them."""
     if isinstance(value, dict):
         array = read_array(value)

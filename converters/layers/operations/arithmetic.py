@@ -25,6 +25,7 @@ __all__ = [
     "logaddexp2",
     "mod",
     "squared_difference",
+    "truncate_divide",
 ]
 
 OPERANDS = "x1|x x2|y"
@@ -72,10 +73,10 @@ def _computed(op_type: str, arguments: Arguments, layer: LayerBuilder) -> Tensor
 
 
 for _op_type, _names in OPERATORS.items():
-    operation(*_names, parameters=OPERANDS)(partial(_computed, _op_type))
+    operation(*_names, parameters=OPERANDS, needs_batch=False)(partial(_computed, _op_type))
 
 
-@operation(*DIVISIONS, parameters=OPERANDS)
+@operation(*DIVISIONS, parameters=OPERANDS, needs_batch=False)
 def divide(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """x1 / x2, as floats."""
     operands = _pair(arguments)
@@ -85,7 +86,9 @@ def divide(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     return Tensor(layer.op("Div", [a, b]), layout)
 
 
-@operation("keras.ops.FloorDivide", "tf.math.floordiv", "tf.compat.v1.floor_div", parameters=OPERANDS)
+@operation(
+    "keras.ops.FloorDivide", "tf.math.floordiv", "tf.compat.v1.floor_div", parameters=OPERANDS, needs_batch=False
+)
 def floor_divide(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """The largest whole number that is not above x1 / x2."""
     operands = _pair(arguments)
@@ -100,7 +103,7 @@ def floor_divide(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     return Tensor(layer.op("Div", [divisible, b]), layout)
 
 
-@operation("keras.ops.Mod", "tf.math.floormod", parameters=OPERANDS)
+@operation("keras.ops.Mod", "tf.math.floormod", parameters=OPERANDS, needs_batch=False)
 def mod(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """What is left of x1 when as many x2 as fit are taken away; it has the sign of x2."""
     operands = _pair(arguments)
@@ -114,7 +117,20 @@ def mod(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     return Tensor(layer.op("Where", [other_sign, layer.op("Add", [rest, b]), rest]), layout)
 
 
-@operation("keras.ops.Fmod", parameters=OPERANDS)
+@operation("tf.truncatediv", parameters=OPERANDS, needs_batch=False)
+def truncate_divide(arguments: Arguments, layer: LayerBuilder) -> Tensor:
+    """x1 / x2 without what stands behind the point."""
+    operands = _pair(arguments)
+    dtype = max(common_type(operands), ir.DataType.INT64, key=WIDENING.index)
+    (a, b), layout = aligned(operands, dtype, layer)
+    quotient = layer.op("Div", [a, b])  # of integers it is whole, and nearer to 0
+    if dtype is FLOAT:
+        whole = layer.op("Floor", [layer.op("Abs", [quotient])])
+        quotient = layer.op("Mul", [layer.op("Sign", [quotient]), whole])
+    return Tensor(quotient, layout)
+
+
+@operation("keras.ops.Fmod", "tf.truncatemod", parameters=OPERANDS, needs_batch=False)
 def fmod(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """What is left of x1 when as many x2 as fit are taken away; it has the sign of x1."""
     operands = _pair(arguments)
@@ -123,7 +139,7 @@ def fmod(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     return Tensor(layer.op("Mod", [a, b], fmod=1), layout)
 
 
-@operation("keras.ops.DivideNoNan", "tf.math.divide_no_nan", parameters=OPERANDS)
+@operation("keras.ops.DivideNoNan", "tf.math.divide_no_nan", parameters=OPERANDS, needs_batch=False)
 def divide_no_nan(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """x1 / x2, and 0 where x2 is 0."""
     a, b, layout = _floats(arguments, layer)
@@ -133,7 +149,7 @@ def divide_no_nan(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     return Tensor(layer.op("Where", [by_zero, zero, quotient]), layout)
 
 
-@operation("tf.math.squared_difference", parameters=OPERANDS)
+@operation("tf.math.squared_difference", parameters=OPERANDS, needs_batch=False)
 def squared_difference(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """(x1 - x2) squared."""
     a, b, layout = _floats(arguments, layer)
@@ -141,7 +157,7 @@ def squared_difference(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     return Tensor(layer.op("Mul", [difference, difference]), layout)
 
 
-@operation("keras.ops.Hypot", parameters=OPERANDS)
+@operation("keras.ops.Hypot", parameters=OPERANDS, needs_batch=False)
 def hypot(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """The square root of the sum of two squares."""
     a, b, layout = _floats(arguments, layer)
@@ -149,14 +165,14 @@ def hypot(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     return Tensor(layer.op("Sqrt", [layer.op("Add", squares)]), layout)
 
 
-@operation("keras.ops.Logaddexp", parameters=OPERANDS)
+@operation("keras.ops.Logaddexp", parameters=OPERANDS, needs_batch=False)
 def logaddexp(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """log(exp(x1) + exp(x2)), as max(x1, x2) + softplus(-abs(x1 - x2)), which does not overflow."""
     a, b, layout = _floats(arguments, layer)
     return Tensor(_log_of_sum(a, b, layer), layout)
 
 
-@operation("keras.ops.Logaddexp2", parameters=OPERANDS)
+@operation("keras.ops.Logaddexp2", parameters=OPERANDS, needs_batch=False)
 def logaddexp2(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """log2(2 to the x1 + 2 to the x2)."""
     a, b, layout = _floats(arguments, layer)
@@ -171,7 +187,7 @@ def _log_of_sum(a: ir.Value, b: ir.Value, layer: LayerBuilder) -> ir.Value:
     return layer.op("Add", [layer.op("Max", [a, b]), more])
 
 
-@operation("keras.ops.Heaviside", parameters=OPERANDS)
+@operation("keras.ops.Heaviside", parameters=OPERANDS, needs_batch=False)
 def heaviside(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """0 where x1 is negative, 1 where it is positive, x2 where it is 0."""
     a, b, layout = _floats(arguments, layer)
@@ -180,7 +196,7 @@ def heaviside(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     return Tensor(layer.op("Where", [layer.op("Equal", [a, zero]), b, positive]), layout)
 
 
-@operation("keras.ops.Arctan2", "tf.math.atan2", parameters="x1|y x2|x")
+@operation("keras.ops.Arctan2", "tf.math.atan2", parameters="x1|y x2|x", needs_batch=False)
 def arctan2(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """The angle of the point (x2, x1) from the first axis, from -pi to pi.
 
@@ -205,8 +221,8 @@ def _extreme(op_type: str, arguments: Arguments, layer: LayerBuilder) -> Tensor:
     return Tensor(layer.op("Where", [layer.op("IsNaN", [a]), b, value]), layout)
 
 
-operation("keras.ops.Fmax", parameters=OPERANDS)(partial(_extreme, "Max"))
-operation("keras.ops.Fmin", parameters=OPERANDS)(partial(_extreme, "Min"))
+operation("keras.ops.Fmax", parameters=OPERANDS, needs_batch=False)(partial(_extreme, "Max"))
+operation("keras.ops.Fmin", parameters=OPERANDS, needs_batch=False)(partial(_extreme, "Min"))
 
 
 @operation("tf.math.add_n", parameters="inputs")

@@ -8,7 +8,7 @@ import onnx_ir as ir
 
 from converters.layers.layer_builder import LayerBuilder
 from converters.layers.operations.arguments import Arguments
-from converters.layers.operations.numbers import as_type
+from converters.layers.operations.numbers import applied, as_type
 from converters.layers.operations.operands import aligned
 from converters.layers.operations.registry import operation
 from converters.layers.tensor import Numbers, Tensor
@@ -64,6 +64,9 @@ OPERATORS: dict[str, tuple[str, ...]] = {
 
 def _float_operator(op_type: str, arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """The operator applied to each element of x."""
+    numbers = arguments.operand_or_numbers("x")
+    if isinstance(numbers, Numbers):
+        return applied(op_type, numbers, layer)
     x = arguments.tensor("x")
     return Tensor(layer.op(op_type, [x.value]), x.layout)
 
@@ -77,10 +80,10 @@ def _operator(op_type: str, arguments: Arguments, layer: LayerBuilder) -> Tensor
 
 
 for _op_type, _names in FLOAT_OPERATORS.items():
-    operation(*_names, parameters="x")(partial(_float_operator, _op_type))
+    operation(*_names, parameters="x", needs_batch=False)(partial(_float_operator, _op_type))
 
 for _op_type, _names in OPERATORS.items():
-    operation(*_names, parameters="x")(partial(_operator, _op_type))
+    operation(*_names, parameters="x", needs_batch=False)(partial(_operator, _op_type))
 
 
 SCALED: dict[tuple[str, float], tuple[str, ...]] = {
@@ -102,7 +105,7 @@ for (_op_type, _factor), _names in SCALED.items():
     operation(*_names, parameters="x")(partial(_scaled, _op_type, _factor))
 
 
-@operation("keras.ops.Square", "tf.math.square", parameters="x")
+@operation("keras.ops.Square", "tf.math.square", parameters="x", needs_batch=False)
 def square(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """x * x."""
     x = arguments.tensor_of_any_type("x")
@@ -111,9 +114,12 @@ def square(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     return Tensor(layer.op("Mul", [x.value, x.value]), x.layout)
 
 
-@operation("keras.ops.Rsqrt", "tf.math.rsqrt", parameters="x")
+@operation("keras.ops.Rsqrt", "tf.math.rsqrt", parameters="x", needs_batch=False)
 def rsqrt(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """1 / sqrt(x)."""
+    numbers = arguments.operand_or_numbers("x")
+    if isinstance(numbers, Numbers):
+        return applied("Reciprocal", applied("Sqrt", numbers, layer), layer)
     x = arguments.tensor("x")
     return Tensor(layer.op("Reciprocal", [layer.op("Sqrt", [x.value])]), x.layout)
 
@@ -157,7 +163,7 @@ def truncate(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     return Tensor(layer.op("Mul", [layer.op("Sign", [x.value]), whole]), x.layout)
 
 
-@operation("keras.ops.Round", "tf.math.round", parameters="x decimals")
+@operation("keras.ops.Round", "tf.math.rint", "tf.math.round", parameters="x decimals")
 def round_(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """x rounded to a number of decimals, halves to the even neighbour."""
     x = arguments.tensor_of_any_type("x")
@@ -239,7 +245,7 @@ DTYPES = {
 """Keras' name of a type -> ours."""
 
 
-@operation("keras.ops.Cast", "tf.cast", parameters="x dtype")
+@operation("keras.ops.Cast", "tf.cast", parameters="x dtype", needs_batch=False)
 def cast(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """x in another type; integers are 64 bits wide here, whatever width is asked for."""
     x, dtype = arguments.operand_or_numbers("x"), read_dtype(arguments, None)
@@ -271,6 +277,7 @@ def read_dtype(arguments: Arguments, default: ir.DataType | None) -> ir.DataType
     "keras.ops.Real",
     "tf.identity",
     parameters="x|input dtype sparse ragged",
+    needs_batch=False,
 )
 def identity(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """x itself."""
@@ -279,7 +286,7 @@ def identity(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     return cast(arguments, layer) if arguments.has("dtype") else arguments.tensor_of_any_type("x")
 
 
-@operation("keras.ops.StopGradient", "tf.stop_gradient", parameters="x|variable|input")
+@operation("keras.ops.StopGradient", "tf.stop_gradient", parameters="x|variable|input", needs_batch=False)
 def stop_gradient(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """x itself: ONNX has no word for what training must not differentiate."""
     arguments.notice("stop_gradient", "has no effect: training differentiates what stands before it, too")

@@ -33,7 +33,16 @@ from converters.layers.resizing import (
 from converters.layers.tensor import Extent, Tensor
 from converters.layers.window import Padding, Window
 
-__all__ = ["data_format", "depth_to_space", "extract_patches", "resize", "resize_of_tensorflow", "rgb_to_grayscale"]
+__all__ = [
+    "central_crop",
+    "data_format",
+    "depth_to_space",
+    "extract_patches",
+    "extract_patches_of_tensorflow",
+    "resize",
+    "resize_of_tensorflow",
+    "rgb_to_grayscale",
+]
 
 DATA_FORMATS: Mapping[str, DataFormat] = {
     "channels_last": DataFormat.CHANNELS_LAST,
@@ -217,6 +226,20 @@ def resize_with_crop_or_pad(arguments: Arguments, layer: LayerBuilder) -> Tensor
     return padded(x, Border(adds[0] // 2, adds[0] - adds[0] // 2, adds[1] // 2, adds[1] - adds[1] // 2), layer)
 
 
+@operation("tf.image.central_crop", parameters="image central_fraction")
+def central_crop(arguments: Arguments, layer: LayerBuilder) -> Tensor:
+    """A share of the height and of the width of images, around the middle.
+
+    Source: tensorflow.org/api_docs/python/tf/image/central_crop.
+    """
+    x = layer.image(arguments.tensor("image"), DataFormat.CHANNELS_LAST, 2)
+    share = arguments.number("central_fraction")
+    if not 0 < share <= 1:
+        raise arguments.refusal("central_fraction", "a number above 0, and no more than 1")
+    height, width = (int((size - size * share) / 2) for size in known_sizes(x, layer))
+    return cropped(x, Border(height, height, width, width), layer)
+
+
 GRAY = (0.2989, 0.5870, 0.1140)
 """Shares of red, green and blue."""
 
@@ -293,7 +316,7 @@ MAX_PATCH = 4096
 def extract_patches(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """Windows over images or volumes, each as the channels of one cell: rows, columns, channels.
 
-    Source: keras/src/ops/image.py; a convolution whose kernels pick one number each.
+    Source: keras/src/ops/image.py.
     """
     given: Sequence[int] = arguments.integers("size", minimum=1)
     rank = 3 if len(given) == 3 else 2
@@ -303,10 +326,34 @@ def extract_patches(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     dilation = arguments.integers_for("dilation_rate", rank, 1)
     padding = arguments.choice("padding", {member.value: member for member in Padding}, "valid")
     x = layer.image(arguments.tensor("images"), data_format(arguments), rank)
+    return _patches(x, Window(size, strides, dilation, padding), layer)
+
+
+@operation("tf.image.extract_patches", parameters="images sizes strides rates padding")
+def extract_patches_of_tensorflow(arguments: Arguments, layer: LayerBuilder) -> Tensor:
+    """Windows over images, each as the channels of one cell: rows, columns, channels.
+
+    Source: tensorflow.org/api_docs/python/tf/image/extract_patches.
+    """
+    pairs = []
+    for name in ("sizes", "strides", "rates"):
+        numbers = arguments.integers(name, minimum=1)
+        if len(numbers) != 4 or (numbers[0], numbers[3]) != (1, 1):
+            raise arguments.refusal(name, "four numbers, of which the first and the last are 1")
+        pairs.append(numbers[1:3])
+    padding = arguments.choice("padding", {"same": Padding.SAME, "valid": Padding.VALID}, "valid")
+    x = layer.image(arguments.tensor("images"), DataFormat.CHANNELS_LAST, 2)
+    size, strides, rates = pairs
+    return _patches(x, Window(size, strides, rates, padding), layer)
+
+
+def _patches(x: Tensor, window: Window, layer: LayerBuilder) -> Tensor:
+    """What a window sees of x (N, C, s1...sn) at each place: a convolution whose kernels pick one number each."""
+    size, rank = window.size, len(window.size)
     channels = layer.known_size(x, 1)
     count = int(np.prod(size, dtype=np.float64)) * channels
     if count > MAX_PATCH:
         raise layer.error(f"cuts patches of {count} numbers", f"Cut patches of at most {MAX_PATCH}.")
     kernel = np.eye(count, dtype=np.float32).reshape(*size, channels, count)
     weight = layer.constant("kernel", convolution_kernel(rank).to_onnx(kernel))
-    return convolve(x, [weight], Window(size, strides, dilation, padding), 1, layer)
+    return convolve(x, [weight], window, 1, layer)

@@ -8,15 +8,15 @@ import numpy as np
 import onnx_ir as ir
 
 from converters.json_arrays import Array
-from converters.layers.extents import part_of
+from converters.layers.extents import part_of, vector
 from converters.layers.layer_builder import LayerBuilder
 from converters.layers.operations.arguments import Arguments
 from converters.layers.operations.elementwise import read_dtype
-from converters.layers.operations.numbers import single
+from converters.layers.operations.numbers import joined, single
 from converters.layers.operations.reductions import reduced
 from converters.layers.operations.registry import operation
-from converters.layers.operations.shapes import expanded, squeezed
-from converters.layers.tensor import Layout, Numbers, Tensor, shown
+from converters.layers.operations.shapes import expanded, squeezed, turned
+from converters.layers.tensor import Extent, Layout, Numbers, Shared, Tensor, Turned, shown
 from converters.network import Operand
 
 __all__ = [
@@ -45,12 +45,19 @@ MAX_CLASSES = 2**22
 class Range:
     """Some entries of an axis; negative places count from the end."""
 
-    start: int
-    stop: int
+    start: int | Numbers
+    stop: int | Numbers
     step: int = 1
 
+    def entries(self, size: int) -> range:
+        """The places that it takes of an axis; all, if its bounds are known only when the graph runs."""
+        if isinstance(self.start, Numbers) or isinstance(self.stop, Numbers):
+            return range(size)
+        return range(*slice(self.start, self.stop, self.step).indices(size))
+
     def __str__(self) -> str:
-        bounds = ["" if abs(bound) >= END else str(bound) for bound in (self.start, self.stop)]
+        known = (None if isinstance(bound, Numbers) else bound for bound in (self.start, self.stop))
+        bounds = ["" if bound is None or abs(bound) >= END else str(bound) for bound in known]
         return ":".join(bounds if self.step == 1 else [*bounds, str(self.step)])
 
 
@@ -60,7 +67,7 @@ Item = Range | int | None
 """What is taken of an axis: a range, or one entry, so that the axis is gone. None puts in an axis of size 1."""
 
 
-@operation("keras.ops.GetItem", "tf.__operators__.getitem", parameters="x|tensor key|slice_spec")
+@operation("keras.ops.GetItem", "tf.__operators__.getitem", parameters="x|tensor key|slice_spec", needs_batch=False)
 def get_item(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """Part of x: a range or one item along each axis, in Keras' order; null puts in an axis of size 1.
 
@@ -68,10 +75,10 @@ def get_item(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """
     key = arguments.value("key")
     items = [_item(item, arguments) for item in (key if isinstance(key, tuple) else (key,))]
-    numbers = arguments.operand_or_numbers("x")
+    numbers = arguments.given("x")
     if isinstance(numbers, Numbers):
         return _taken_of_numbers(numbers, items, layer)
-    x = arguments.tensor_of_any_type("x")
+    x = arguments.tensor_or_turned("x")
     if items.count(...) > 1:
         raise arguments.refusal("key", "one ellipsis at most")
     if ... in items:
@@ -87,7 +94,7 @@ def _taken_of_numbers(numbers: Numbers, items: Sequence[Any], layer: LayerBuilde
         raise layer.error("takes part of a shape, which has one axis", "Give one range or one place.")
     if isinstance(item, int):
         return single(numbers, item, layer)
-    places = range(*slice(item.start, item.stop, item.step).indices(len(numbers.items)))
+    places = item.entries(len(numbers.items))
     if not places:
         raise layer.error(f"takes no number of {len(numbers.items)}", "Take some.")
     return part_of(numbers, places, layer, scalar=False)
@@ -101,9 +108,10 @@ def _item(value: Any, arguments: Arguments) -> Any:
         if value.get("class_name") == "__ellipsis__":
             return ...
         bounds = value["config"] if isinstance(value.get("config"), dict) else value
-        found = [arguments.known_integer(bounds.get(name)) for name in ("start", "stop", "step")]
-        if set(bounds) <= {"start", "stop", "step"} and all(b is None or _is_place(b) for b in found) and found[2] != 0:
-            start, stop, step = found
+        start, stop = (arguments.number_or_numbers(bounds.get(name)) for name in ("start", "stop"))
+        step = arguments.known_integer(bounds.get("step"))
+        good = all(bound is None or isinstance(bound, Numbers) or _is_place(bound) for bound in (start, stop))
+        if set(bounds) <= {"start", "stop", "step"} and good and (step is None or (_is_place(step) and step != 0)):
             if step is not None and step < 0:
                 return Range(END if start is None else start, -END if stop is None else stop, step)
             return Range(0 if start is None else start, END if stop is None else stop, 1 if step is None else step)
@@ -125,7 +133,11 @@ def taken(x: Tensor, items: Sequence[Item], layer: LayerBuilder) -> Tensor:
     on_axes = [item for item in items if item is not None]
     if len(on_axes) > x.rank:
         raise layer.error(f"takes part of {len(on_axes)} axes of {shown(x.shape)}", "Give one item for each axis.")
-    if (on_axes and on_axes[0] != ALL) or (items and items[0] is None):
+    if isinstance(x, Turned):
+        return _taken_of_turned(x, items, layer)
+    if isinstance(x, Shared):
+        pass
+    elif (on_axes and on_axes[0] != ALL) or (items and items[0] is None):
         raise layer.error("takes part of the batch, which must stay as it is", "Take all of the first axis.")
     for item, size in zip(on_axes, x.shape, strict=False):
         if isinstance(size, int):
@@ -137,11 +149,21 @@ def taken(x: Tensor, items: Sequence[Item], layer: LayerBuilder) -> Tensor:
     return y
 
 
+def _taken_of_turned(x: Turned, items: Sequence[Item], layer: LayerBuilder) -> Tensor:
+    """As `taken`; what is taken of each axis, and then the others in their order."""
+    if None in items:
+        raise layer.error(
+            f"puts an axis into a tensor {shown(x.shape)} whose batch stands behind others",
+            "Take an entry of each axis before the batch first.",
+        )
+    whole: list[Item] = [*items, *[ALL] * (x.rank - len(items))]
+    y = taken(Tensor(x.value, x.layout), [whole[x.order.index(axis)] for axis in range(x.rank)], layer)
+    kept = [axis for axis, item in zip(x.order, whole, strict=True) if not isinstance(item, int)]
+    return turned(y, [sorted(kept).index(axis) for axis in kept], layer)
+
+
 def _require_entries(item: Range | int, size: int, x: Tensor, layer: LayerBuilder) -> None:
-    if isinstance(item, int):
-        found = -size <= item < size
-    else:
-        found = len(range(*slice(item.start, item.stop, item.step).indices(size))) > 0
+    found = -size <= item < size if isinstance(item, int) else len(item.entries(size)) > 0
     if not found:
         what = f"entry {item}" if isinstance(item, int) else f"the range {item}"
         raise layer.error(
@@ -158,14 +180,13 @@ def _sliced(x: Tensor, items: Sequence[Range | int], layer: LayerBuilder) -> Ten
     ]
     if not cuts:
         return x
-    columns = {
+    columns: dict[str, list[Extent]] = {
         "starts": [cut.start for cut, _axis in cuts],
         "ends": [cut.stop for cut, _axis in cuts],
         "axes": [axis for _cut, axis in cuts],
         "steps": [cut.step for cut, _axis in cuts],
     }
-    constants = [layer.constant(name, np.array(column, np.int64)) for name, column in columns.items()]
-    return Tensor(layer.op("Slice", [x.value, *constants]), x.layout)
+    return Tensor(layer.op("Slice", [x.value, *(vector(*column, layer) for column in columns.items())]), x.layout)
 
 
 @operation("keras.ops.Slice", "tf.slice", parameters="inputs|input_ start_indices|begin shape|size")
@@ -186,15 +207,15 @@ def slice_(arguments: Arguments, layer: LayerBuilder) -> Tensor:
 MASKS = ("begin_mask", "end_mask", "ellipsis_mask", "new_axis_mask", "shrink_axis_mask")
 
 
-@operation("tf.strided_slice", parameters=f"x|input_|input begin end strides {' '.join(MASKS)} var")
+@operation("tf.strided_slice", parameters=f"x|input_|input begin end strides {' '.join(MASKS)} var", needs_batch=False)
 def strided_slice(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """Part of x, as TensorFlow writes it: bounds and steps, and bits that say which of them to pass over.
 
     Source: tensorflow.org/api_docs/python/tf/strided_slice.
     """
-    numbers = arguments.operand_or_numbers("x")
-    x = numbers if isinstance(numbers, Numbers) else arguments.tensor_of_any_type("x")
-    begin, end = (arguments.integers(name) for name in ("begin", "end"))
+    numbers = arguments.given("x")
+    x = numbers if isinstance(numbers, Numbers) else arguments.tensor_or_turned("x")
+    begin, end = (_bounds(name, arguments, layer) for name in ("begin", "end"))
     strides = arguments.integers("strides", (1,) * len(begin))
     begin_mask, end_mask, ellipsis_mask, new_axis_mask, shrink_mask = (
         arguments.integer(name, 0, minimum=0) for name in MASKS
@@ -202,6 +223,8 @@ def strided_slice(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     if not len(begin) == len(end) == len(strides) or 0 in strides:
         raise arguments.refusal("strides", "as many steps, none of them 0, as there are bounds")
     items: list[Any] = []
+    if any(isinstance(first, Numbers) and shrink_mask & (1 << place) for place, first in enumerate(begin)):
+        raise arguments.refusal("begin", "places that are known where one entry is taken")
     for place, (first, last, step) in enumerate(zip(begin, end, strides, strict=True)):
         bit = 1 << place
         if ellipsis_mask & bit:
@@ -219,6 +242,18 @@ def strided_slice(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     return _taken_of_numbers(x, items, layer) if isinstance(x, Numbers) else taken(x, items, layer)
 
 
+def _bounds(name: str, arguments: Arguments, layer: LayerBuilder) -> Sequence[int | Numbers]:
+    """Bounds of ranges, those that are computed from a shape and not known as `Numbers`."""
+    value = arguments.value(name)
+    if not isinstance(value, Operand) and not any(isinstance(item, Operand) for item in value or ()):
+        return arguments.integers(name)
+    numbers = joined(arguments.operands_or_numbers(name), layer)
+    return [
+        item if isinstance(item, int) else part_of(numbers, [place], layer, scalar=True)
+        for place, item in enumerate(numbers.items)
+    ]
+
+
 @operation("keras.ops.Take", parameters="x indices axis")
 def take(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """The entries of one axis that a list names; of an array, those that a tensor names."""
@@ -232,19 +267,19 @@ def take(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     parameters="x|params|reference indices validate_indices axis batch_dims",
 )
 def gather(arguments: Arguments, layer: LayerBuilder) -> Tensor:
-    """The entries of one axis that a list names; with `batch_dims` 1, those that a tensor names for each sample."""
+    """The entries of one axis that a list names; with `batch_dims`, those that a tensor names for each place."""
     arguments.value("validate_indices")
     x, indices = arguments.operand("x"), arguments.operand("indices")
     shared = arguments.integer("batch_dims", 0, minimum=0)
     if shared == 0:
         return _gathered(x, indices, arguments, layer)
-    if shared > 1 or not isinstance(x, Tensor) or not isinstance(indices, Tensor):
-        raise arguments.refusal("batch_dims", "0, or 1 and two tensors")
-    if arguments.integer("axis", 1) % x.rank != 1:
-        raise arguments.refusal("axis", 'with "batch_dims" 1 the axis behind the batch, 1')
+    if not isinstance(x, Tensor) or not isinstance(indices, Tensor) or shared >= min(x.rank, indices.rank + 1):
+        raise arguments.refusal("batch_dims", "0, or two tensors that have as many axes")
+    if arguments.integer("axis", shared) % x.rank != shared:
+        raise arguments.refusal("axis", f'with "batch_dims" {shared} the axis behind these, {shared}')
     places = layer.keras_order(layer.cast(indices, INT64))
     rows = layer.op("Unsqueeze", [places.value, layer.constant("axes", np.array([places.rank], np.int64))])
-    return Tensor(layer.op("GatherND", [layer.keras_order(x).value, rows], batch_dims=1), Layout.KERAS)
+    return Tensor(layer.op("GatherND", [layer.keras_order(x).value, rows], batch_dims=shared), Layout.KERAS)
 
 
 def _gathered(x: Tensor | Array, indices: Tensor | Array, arguments: Arguments, layer: LayerBuilder) -> Tensor:

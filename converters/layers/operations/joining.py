@@ -11,8 +11,8 @@ from converters.layers.operations.numbers import joined as numbers_joined
 from converters.layers.operations.numbers import only_numbers, single
 from converters.layers.operations.operands import common_type
 from converters.layers.operations.registry import operation
-from converters.layers.operations.shapes import expanded, squeezed
-from converters.layers.tensor import Layout, Numbers, Size, Tensor, shown
+from converters.layers.operations.shapes import expanded, squeezed, turned
+from converters.layers.tensor import Layout, Numbers, Size, Tensor, Turned, shown
 
 __all__ = ["append", "array_split", "concatenate", "split", "split_by_sizes", "stack", "unstack"]
 
@@ -150,17 +150,25 @@ def split_by_sizes(arguments: Arguments, layer: LayerBuilder) -> tuple[Tensor, .
 @operation("keras.ops.Unstack", "tf.unstack", parameters="x|value num axis")
 def unstack(arguments: Arguments, layer: LayerBuilder) -> tuple[Tensor, ...]:
     """Each entry of one axis, as a tensor that lacks it."""
-    numbers = arguments.operand_or_numbers("x")
+    numbers = arguments.given("x")
     if isinstance(numbers, Numbers):
         arguments.refuse_unless("num", len(numbers.items), "that is how many there are")
         arguments.refuse_unless("axis", 0, "numbers of a shape have one axis")
         return tuple(single(numbers, place, layer) for place in range(len(numbers.items)))
-    x = arguments.tensor_of_any_type("x")
-    axis = arguments.axis("axis", x, 0)
+    x, order = arguments.tensor_or_turned("x"), None
+    axis = arguments.integer("axis", 0)
+    if isinstance(x, Turned) and -x.rank <= axis < x.rank and x.order[axis] != 0:
+        axis, order = x.order[axis], [other for other in x.order if other != x.order[axis]]
+        x = Tensor(x.value, x.layout)
+    else:
+        axis = arguments.axis("axis", x, 0)
     size = _size_to_cut(x, axis, layer)
     if arguments.has("num") and arguments.integer("num") != size:
         raise arguments.refusal("num", f"the size of the axis, {size}")
-    return tuple(squeezed(part, [axis], layer) for part in _cut(x, axis, [1] * size, layer))
+    parts = [squeezed(part, [axis], layer) for part in _cut(x, axis, [1] * size, layer)]
+    if order is None:
+        return tuple(parts)
+    return tuple(turned(part, [sorted(order).index(other) for other in order], layer) for part in parts)
 
 
 def _size_to_cut(x: Tensor, axis: int, layer: LayerBuilder) -> int:

@@ -9,12 +9,13 @@ import numpy as np
 import onnx_ir as ir
 
 from converters.json_arrays import Array
+from converters.layers.attention_masks import of_places
 from converters.layers.layer_builder import LayerBuilder
 from converters.layers.operations.arguments import Arguments, brief
 from converters.layers.operations.operands import aligned
 from converters.layers.operations.registry import operation
 from converters.layers.softmax import softmax_over
-from converters.layers.tensor import Layout, Tensor, shown
+from converters.layers.tensor import Layout, Shared, Tensor, shown
 
 __all__ = ["attention", "cross", "dot", "einsum", "inner", "matmul", "tensordot"]
 
@@ -291,8 +292,9 @@ def _limited(scores: Tensor, arguments: Arguments, layer: LayerBuilder) -> Tenso
         scores = Tensor(layer.op("Add", values), layout)
     masks: list[Tensor | Array] = [arguments.operand("mask")] if arguments.has("mask") else []
     if arguments.flag("is_causal", default=False):
-        rows, columns = (layer.known_size(scores, axis) for axis in (2, 3))
-        masks.append(np.tril(np.ones((rows, columns), np.bool_)))
+        seen = of_places(scores.value, layer, causal=True)
+        assert seen is not None, "what is causal does not see every place"
+        masks.append(Shared(seen, Layout.KERAS))
     for mask in masks:
         operands = [mask, scores, np.array(FAR_BELOW, np.float32)]
         values, layout = aligned(operands, [ir.DataType.BOOL, FLOAT, FLOAT], layer)

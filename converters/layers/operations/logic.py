@@ -45,7 +45,7 @@ def _compared(op_type: str, arguments: Arguments, layer: LayerBuilder) -> Tensor
 
 
 for _op_type, _names in COMPARISONS.items():
-    operation(*_names, parameters=OPERANDS)(partial(_compared, _op_type))
+    operation(*_names, parameters=OPERANDS, needs_batch=False)(partial(_compared, _op_type))
 
 
 def _connected(op_type: str, arguments: Arguments, layer: LayerBuilder) -> Tensor:
@@ -55,17 +55,17 @@ def _connected(op_type: str, arguments: Arguments, layer: LayerBuilder) -> Tenso
 
 
 for _op_type, _names in CONNECTIVES.items():
-    operation(*_names, parameters=OPERANDS)(partial(_connected, _op_type))
+    operation(*_names, parameters=OPERANDS, needs_batch=False)(partial(_connected, _op_type))
 
 
-@operation("keras.ops.NotEqual", "tf.math.not_equal", parameters=OPERANDS)
+@operation("keras.ops.NotEqual", "tf.math.not_equal", parameters=OPERANDS, needs_batch=False)
 def not_equal(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """Whether each element of x1 is another than that of x2."""
     equal = _compared("Equal", arguments, layer)
     return Tensor(layer.op("Not", [equal.value]), equal.layout)
 
 
-@operation("keras.ops.LogicalNot", "tf.math.logical_not", parameters="x")
+@operation("keras.ops.LogicalNot", "tf.math.logical_not", parameters="x", needs_batch=False)
 def logical_not(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """True where x is 0."""
     x = layer.cast(arguments.tensor_of_any_type("x"), BOOL)
@@ -120,7 +120,7 @@ def sign_bit(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     return Tensor(layer.op("Less", [side, zero]), x.layout)
 
 
-@operation("keras.ops.Where", "tf.where", "tf.compat.v1.where", parameters="condition x1|x x2|y")
+@operation("keras.ops.Where", "tf.where", "tf.compat.v1.where", parameters="condition x1|x x2|y", needs_batch=False)
 def where(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """x1 where the condition is true, else x2."""
     if not arguments.has("x1") and not arguments.has("x2"):

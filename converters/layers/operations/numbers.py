@@ -18,7 +18,7 @@ from converters.layers.operations.operands import TYPES
 from converters.layers.operations.registry import operation
 from converters.layers.tensor import Layout, Numbers, Tensor
 
-__all__ = ["as_type", "combined", "joined", "only_numbers", "product", "shape", "single"]
+__all__ = ["applied", "as_type", "combined", "joined", "numbers_of", "only_numbers", "product", "shape", "single"]
 
 INT64, FLOAT = ir.DataType.INT64, ir.DataType.FLOAT
 
@@ -34,8 +34,19 @@ FUNCTIONS: dict[str, Callable[[float, float], float]] = {
     "Max": max,
     "Min": min,
     "Div": operator.truediv,
+    "Pow": operator.pow,
 }
 """ONNX operator -> what it computes."""
+
+FUNCTIONS_OF_ONE: dict[str, Callable[[float], float]] = {
+    "Ceil": math.ceil,
+    "Exp": math.exp,
+    "Floor": math.floor,
+    "Log": math.log,
+    "Reciprocal": lambda x: 1 / x,
+    "Sqrt": math.sqrt,
+}
+"""ONNX operator -> what it computes, a float."""
 
 
 def only_numbers(operands: Sequence[Tensor | Array]) -> bool:
@@ -84,10 +95,15 @@ def _known(items: Sequence[float], layer: LayerBuilder, *, scalar: bool, dtype: 
     )
 
 
-def _numbers_of(operand: Numbers | Tensor | Array, layer: LayerBuilder) -> Numbers:
+def numbers_of(operand: Tensor | Array, layer: LayerBuilder) -> Numbers:
+    """Numbers that were computed from a shape, or a number or vector, as `Numbers`.
+
+    Raises:
+        ConversionError: if it is an array of more axes, or of booleans.
+    """
     if isinstance(operand, Numbers):
         return operand
-    assert isinstance(operand, np.ndarray)
+    assert isinstance(operand, np.ndarray), "arguments hold no tensor with a batch among numbers"
     if operand.ndim > 1 or operand.dtype == np.bool_:
         raise layer.error("computes with a shape and an array that is no vector", "Give a number or a list of them.")
     dtype = INT64 if operand.dtype == np.int64 else FLOAT
@@ -100,7 +116,7 @@ def combined(op_type: str, operands: Sequence[Tensor | Array], layer: LayerBuild
     Raises:
         ConversionError: if they are of different lengths, or the operator is none of `FUNCTIONS`.
     """
-    a, b = (_numbers_of(operand, layer) for operand in operands)
+    a, b = (numbers_of(operand, layer) for operand in operands)
     lengths = len(a.items), len(b.items)
     if op_type not in (*FUNCTIONS, "FloorDiv") or (lengths[0] != lengths[1] and 1 not in lengths):
         raise layer.error(
@@ -131,7 +147,33 @@ def _computed(op_type: str, a: Item, b: Item, layer: LayerBuilder) -> Item:
         return None
     if op_type in ("Div", "FloorDiv") and b == 0:
         raise layer.error("divides a size by 0", "Give another number.")
+    if op_type == "Pow" and not (0 < a < LARGEST and abs(b) < LARGEST_POWER):
+        raise layer.error(f"raises {a} to the power of {b}", "Raise sizes to small powers.")
     return a // b if op_type == "FloorDiv" else FUNCTIONS[op_type](a, b)
+
+
+LARGEST_POWER = 16
+"""Beyond it no power of a size is one."""
+
+
+def applied(op_type: str, numbers: Numbers, layer: LayerBuilder) -> Numbers:
+    """A function of each number, as floats.
+
+    Raises:
+        ConversionError: if the operator is none of `FUNCTIONS_OF_ONE`, or a number has no such function.
+    """
+    if op_type not in FUNCTIONS_OF_ONE:
+        raise layer.error(f"computes {op_type} of numbers that are computed from a shape", "Use known sizes instead.")
+    numbers = as_type(numbers, FLOAT, layer)
+    known = [item for item in numbers.items if isinstance(item, int | float)]
+    if len(known) < len(numbers.items):
+        y = layer.op(op_type, [numbers.value])
+        return Numbers(y, Layout.KERAS, items=(None,) * len(numbers.items), scalar=numbers.scalar)
+    try:
+        items = [float(FUNCTIONS_OF_ONE[op_type](item)) for item in known]
+    except (ArithmeticError, ValueError):
+        raise layer.error(f"computes {op_type} of {known}", "Compute with sizes of tensors.") from None
+    return _known(items, layer, scalar=numbers.scalar, dtype=FLOAT)
 
 
 def as_type(numbers: Numbers, dtype: ir.DataType, layer: LayerBuilder) -> Numbers:
@@ -167,7 +209,7 @@ def single(numbers: Numbers, place: int, layer: LayerBuilder) -> Numbers:
 
 def joined(operands: Sequence[Tensor | Array], layer: LayerBuilder) -> Numbers:
     """Numbers and vectors of them, one after the other, as integers unless there are floats."""
-    parts = [_numbers_of(operand, layer) for operand in operands]
+    parts = [numbers_of(operand, layer) for operand in operands]
     dtype = FLOAT if any(part.dtype is FLOAT for part in parts) else INT64
     parts = [as_type(part, dtype, layer) for part in parts]
     y = layer.op("Concat", [part.value for part in parts], axis=0)

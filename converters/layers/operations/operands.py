@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from converters.json_arrays import Array
 from converters.layers.layer_builder import WIDENING, LayerBuilder
-from converters.layers.tensor import Layout, Numbers, Tensor, shown
+from converters.layers.tensor import Layout, Numbers, Shared, Tensor, shown
 
 __all__ = ["TYPES", "aligned", "common_type", "stored"]
 
@@ -41,21 +41,38 @@ def aligned(
             one would meet another axis, or if sizes do not fit or are known too late.
     """
     operands = [_known_numbers(operand, layer) if isinstance(operand, Numbers) else operand for operand in operands]
-    tensors = [operand for operand in operands if isinstance(operand, Tensor) and not isinstance(operand, Numbers)]
+    tensors = [x for x in operands if isinstance(x, Tensor) and not isinstance(x, Numbers | Shared)]
+    tensors = tensors or [x for x in operands if isinstance(x, Shared)]
     if not tensors:
         raise layer.error("is given no tensor", "Give one of its arguments as a tensor.")
-    _require_fit(operands, max(tensors, key=lambda x: x.rank), layer)
+    like = max(tensors, key=lambda x: x.rank)
+    _require_fit(operands, like, layer)
     if any(x.layout is Layout.CHANNELS_FIRST for x in tensors):
         tensors = [layer.channels_first(x) for x in tensors]
     in_layout = iter(tensors)
     dtypes = [dtype] * len(operands) if isinstance(dtype, ir.DataType) else dtype
-    values = [
-        layer.cast(operand if isinstance(operand, Numbers) else next(in_layout), wanted).value
-        if isinstance(operand, Tensor)
-        else stored(operand.astype(TYPES[wanted]), tensors[0], layer)
-        for operand, wanted in zip(operands, dtypes, strict=True)
-    ]
-    return values, tensors[0].layout
+    like = max(tensors, key=lambda x: x.rank)
+
+    def value_of(operand: Tensor | Array, wanted: ir.DataType) -> ir.Value:
+        if not isinstance(operand, Tensor):
+            return stored(operand.astype(TYPES[wanted]), like, layer)
+        if isinstance(operand, Shared) and not isinstance(like, Shared):
+            operand = _spread(operand, like, layer)
+        elif not isinstance(operand, Numbers):
+            operand = next(in_layout)
+        return layer.cast(operand, wanted).value
+
+    return [value_of(*pair) for pair in zip(operands, dtypes, strict=True)], like.layout
+
+
+def _spread(x: Shared, like: Tensor, layer: LayerBuilder) -> Tensor:
+    """A tensor without a batch, of no more axes than another, so that ONNX broadcasts it against that."""
+    if like.layout is Layout.KERAS or x.rank == 0:
+        return x
+    value = x.value
+    if x.rank < like.rank:
+        value = layer.op("Unsqueeze", [value, layer.constant("axes", np.arange(like.rank - x.rank))])
+    return layer.channels_first(Tensor(value, Layout.KERAS))
 
 
 def _known_numbers(numbers: Numbers, layer: LayerBuilder) -> Numbers | Array:
@@ -82,10 +99,11 @@ def _require_fit(operands: Sequence[Tensor | Array], like: Tensor, layer: LayerB
         if isinstance(operand, Numbers):
             continue
         sizes = operand.shape
-        fits = len(sizes) == like.rank if isinstance(operand, Tensor) else len(sizes) <= like.rank
+        has_batch = isinstance(operand, Tensor) and not isinstance(operand, Shared)
+        fits = len(sizes) == like.rank if has_batch else len(sizes) <= like.rank
         pairs = zip(reversed(sizes), reversed(like.shape), strict=False)
         fits = fits and all(m == n or 1 in (m, n) for m, n in pairs if isinstance(m, int) and isinstance(n, int))
-        repeats_batch = not isinstance(operand, Tensor) and len(sizes) == like.rank and sizes[0] != 1
+        repeats_batch = not has_batch and not isinstance(like, Shared) and len(sizes) == like.rank and sizes[0] != 1
         if not fits or repeats_batch:
             given = " and ".join(shown(other.shape) for other in operands)
             raise layer.error(f"its arguments do not fit together: {given}", "Make them equal, but for axes of size 1.")

@@ -5,8 +5,17 @@ Source: tensorflow.org/api_docs/python/tf/raw_ops.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
-from converters.layers.operations.registry import RAW_PREFIX, TF_PREFIX, function_of, operation
+from converters.layers.operations.registry import (
+    KERAS_PREFIX,
+    RAW_PREFIX,
+    SIGNATURES,
+    TF_PREFIX,
+    function_of,
+    needs_batch,
+    operation,
+)
 
 __all__ = ["RAW_OPERATIONS", "register_raw_operations"]
 
@@ -42,7 +51,7 @@ RAW_OPERATIONS: Mapping[str, Mapping[str, str]] = {
         "Reciprocal": "math.reciprocal",
         "Relu": "nn.relu",
         "Relu6": "nn.relu6",
-        "Rint": "math.round",
+        "Rint": "math.rint",
         "Round": "math.round",
         "Rsqrt": "math.rsqrt",
         "Selu": "nn.selu",
@@ -83,6 +92,8 @@ RAW_OPERATIONS: Mapping[str, Mapping[str, str]] = {
         "RealDiv": "math.truediv",
         "SquaredDifference": "math.squared_difference",
         "Sub": "math.subtract",
+        "TruncateDiv": "truncatediv",
+        "TruncateMod": "truncatemod",
     },
     "x axis keepdims|keep_dims": {
         "All": "math.reduce_all",
@@ -95,7 +106,7 @@ RAW_OPERATIONS: Mapping[str, Mapping[str, str]] = {
         "Sum": "math.reduce_sum",
     },
     "x axis|dimension output_type": {"ArgMax": "math.argmax", "ArgMin": "math.argmin"},
-    "x axis exclusive reverse": {"Cumsum": "math.cumsum"},
+    "x axis exclusive reverse": {"Cumprod": "math.cumprod", "Cumsum": "math.cumsum"},
     "x k sorted": {"TopKV2": "math.top_k"},
     "x out_type": {"Shape": "compat.v1.shape", "Size": "compat.v1.size"},
     "x dtype|DstT": {"Cast": "cast"},
@@ -118,6 +129,11 @@ RAW_OPERATIONS: Mapping[str, Mapping[str, str]] = {
     "x pad_width constant_values": {"Pad": "compat.v1.pad", "PadV2": "compat.v1.pad"},
     "x pad_width mode": {"MirrorPad": "compat.v1.pad"},
     "shape value": {"Fill": "fill"},
+    "start limit delta": {"Range": "range"},
+    "*operands subscripts|equation": {"Einsum": "keras.ops.Einsum"},
+    "images sizes|ksizes strides rates padding": {"ExtractImagePatches": "image.extract_patches"},
+    "x k num_rows num_cols padding_value align": {"MatrixDiagV3": "linalg.diag"},
+    "x k padding_value align": {"MatrixDiagPartV3": "linalg.diag_part"},
     "x num_lower num_upper": {"MatrixBandPart": "linalg.band_part"},
     "x begin end strides begin_mask end_mask ellipsis_mask new_axis_mask shrink_axis_mask": {
         "StridedSlice": "strided_slice"
@@ -149,11 +165,13 @@ RAW_OPERATIONS: Mapping[str, Mapping[str, str]] = {
         "ResizeNearestNeighbor": "compat.v1.image.resize_nearest_neighbor",
     },
 }
-"""Parameters, inputs in their order before attributes -> operation -> the function of TensorFlow that is the same."""
+"""Parameters, inputs in their order before attributes -> operation -> the function that is the same."""
 
 
 def register_raw_operations() -> None:
-    """Fill `registry.OPERATIONS` with them, once the functions that they are stand there."""
+    """Fill `registry.OPERATIONS` and `registry.SIGNATURES` with them, once the functions that they are stand there."""
     for parameters, operations in RAW_OPERATIONS.items():
         for name, function in operations.items():
-            operation(f"{RAW_PREFIX}{name}", parameters=parameters)(function_of(f"{TF_PREFIX}{function}"))
+            own = function if function.startswith(KERAS_PREFIX) else f"{TF_PREFIX}{function}"
+            operation(f"{RAW_PREFIX}{name}", parameters=parameters, needs_batch=needs_batch(own))(function_of(own))
+            SIGNATURES[f"{RAW_PREFIX}{name}"] = replace(SIGNATURES[f"{RAW_PREFIX}{name}"], name=SIGNATURES[own].name)

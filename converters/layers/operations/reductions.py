@@ -88,10 +88,20 @@ for _op_type, _names in OPERATORS.items():
 
 
 def _float_reduction(op_type: str, arguments: Arguments, layer: LayerBuilder) -> Tensor:
-    """x reduced over axes."""
+    """x reduced over axes; TensorFlow's mean of integers is one, without what stands behind the point."""
+    given = arguments.tensor_of_any_type("x")
+    if op_type == "ReduceMean" and given.dtype is INT64 and arguments.of_tensorflow:
+        return _mean_of_integers(given, arguments, layer)
     x = arguments.tensor("x")
     axes, keepdims = _axes_and_keepdims(arguments, x)
     return reduced(op_type, x, axes, layer, keepdims=keepdims)
+
+
+def _mean_of_integers(x: Tensor, arguments: Arguments, layer: LayerBuilder) -> Tensor:
+    axes, keepdims = _axes_and_keepdims(arguments, x)
+    total = reduced("ReduceSum", x, axes, layer, keepdims=keepdims)
+    count = layer.constant("count", np.array(math.prod(layer.known_size(x, x.stored_axis(axis)) for axis in axes)))
+    return Tensor(layer.op("Div", [total.value, count]), total.layout)
 
 
 for _op_type, _names in FLOAT_OPERATORS.items():
@@ -210,7 +220,8 @@ def diff(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """
     x = arguments.tensor("a")
     axis, times = arguments.axis("axis", x, -1), arguments.integer("n", 1, minimum=0)
-    if times >= layer.known_size(x, x.stored_axis(axis)):
+    size = x.shape[axis]
+    if isinstance(size, int) and times >= size:
         raise arguments.refusal("n", f"less than the {x.shape[axis]} elements of the axis")
     for _time in range(times):
         later, earlier = _neighbours(x, axis, layer)

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from converters.keys import Keys
+from converters.layers.graph_builder import BATCH
 from converters.layers.layer_builder import LayerBuilder
 from converters.layers.operations.arguments import Arguments, OperationConfig, Parameters
 from converters.layers.registry import Arity, LayerEntry, Result, giving_a_tuple
-from converters.layers.tensor import Tensor
+from converters.layers.tensor import Layout, Numbers, Shared, Tensor
 
 __all__ = [
     "KERAS_PREFIX",
@@ -18,6 +19,7 @@ __all__ = [
     "TF_PREFIX",
     "Signature",
     "function_of",
+    "needs_batch",
     "operation",
 ]
 
@@ -32,6 +34,9 @@ Function = TypeVar("Function", bound=AnyFunction)
 FUNCTIONS: dict[str, AnyFunction] = {}
 """Name -> what converts it. Filled by `@operation`."""
 
+WITH_BATCH: set[str] = set()
+"""Names of operations on tensors with a batch only. Filled by `@operation`."""
+
 OPERATIONS: dict[str, LayerEntry] = {}
 """Name -> entry, of the same kind as a layer's. Filled by `@operation`."""
 
@@ -44,18 +49,19 @@ class Signature:
     """
 
     name: str
-    parameters: tuple[tuple[str, ...], ...]
+    parameters: Parameters
 
 
 SIGNATURES: dict[str, Signature] = {}
 """Name -> signature. Filled by `@operation`."""
 
 
-def operation(*names: str, parameters: str) -> Callable[[Function], Function]:
+def operation(*names: str, parameters: str, needs_batch: bool = True) -> Callable[[Function], Function]:
     """A decorator that makes a function the converter of operations of these names.
 
     Args:
         parameters: their names, in the order of the arguments, separated by blanks; `x1|x` has two spellings.
+        needs_batch: whether it is an operation on tensors with a batch only, and not also on `Shared` ones.
 
     Raises:
         ValueError: if a name has an owner already.
@@ -64,25 +70,40 @@ def operation(*names: str, parameters: str) -> Callable[[Function], Function]:
 
     def register(function: Function) -> Function:
         def convert(config: OperationConfig, inputs: Sequence[Tensor], layer: LayerBuilder) -> Result:
-            arguments = Arguments(known, config, inputs, layer)
+            arguments = Arguments(known, config, inputs, layer, needs_batch=needs_batch)
             result = function(arguments, layer)
             arguments.require_all_read()
-            return result
+            return _without_batch(result) if all(isinstance(x, Numbers | Shared) for x in inputs) else result
 
         for name in names:
             if name in OPERATIONS:
                 raise ValueError(f"{name} is converted already")
-            SIGNATURES[name] = Signature(names[0], known.spellings)
+            SIGNATURES[name] = Signature(names[0], known)
             FUNCTIONS[name] = function
+            if needs_batch:
+                WITH_BATCH.add(name)
             OPERATIONS[name] = LayerEntry(name, _reader(name), giving_a_tuple(convert), Arity.NAMED, takes_floats=False)
         return function
 
     return register
 
 
+def _without_batch(result: Result) -> Result:
+    """What was computed of tensors without a batch: it has none itself, but where it was given the batch's size."""
+    if isinstance(result, tuple):
+        return result
+    of_batch = isinstance(result, Numbers) or result.stored_shape[:1] == (BATCH,)
+    return result if of_batch else Shared(result.value, Layout.KERAS)
+
+
 def function_of(name: str) -> AnyFunction:
     """What converts an operation, to be registered under other names with other parameters."""
     return FUNCTIONS[name]
+
+
+def needs_batch(name: str) -> bool:
+    """Whether an operation computes with tensors with a batch only."""
+    return name in WITH_BATCH
 
 
 def _reader(name: str) -> Callable[[Keys], OperationConfig]:

@@ -6,19 +6,15 @@ from functools import partial
 import numpy as np
 import onnx_ir as ir
 
-from converters.layers.extents import vector
-from converters.layers.graph_builder import BATCH
 from converters.layers.layer_builder import LayerBuilder
 from converters.layers.operations.arguments import Arguments
 from converters.layers.operations.elementwise import read_dtype
-from converters.layers.operations.numbers import joined as numbers_joined
-from converters.layers.operations.numbers import only_numbers
-from converters.layers.operations.operands import TYPES, stored
+from converters.layers.operations.operands import TYPES
 from converters.layers.operations.registry import operation
 from converters.layers.operations.shapes import reordered
-from converters.layers.tensor import Extent, Layout, Tensor, shown
+from converters.layers.tensor import Tensor
 
-__all__ = ["band_part", "broadcast_to", "flip", "flip_left_right", "pad", "repeat", "roll", "rotate", "tile"]
+__all__ = ["flip", "flip_left_right", "pad", "repeat", "roll", "rotate"]
 
 MAX_ENTRIES = 2**22
 """Of an axis whose entries are picked by a list, or of a mask: more would be a mistake."""
@@ -26,22 +22,6 @@ MAX_ENTRIES = 2**22
 END = np.iinfo(np.int64).max
 
 REVERSED_END = np.iinfo(np.int64).min
-
-
-@operation("keras.ops.Tile", "tf.tile", parameters="x|input repeats|multiples")
-def tile(arguments: Arguments, layer: LayerBuilder) -> Tensor:
-    """x so many times in a row along each axis; numbers that are missing stand for the first axes, and are 1."""
-    x = arguments.tensor_of_any_type("x")
-    times = arguments.extents("repeats")
-    times = [1] * (x.rank - len(times)) + times
-    if len(times) > x.rank or times[0] != 1 or -1 in times:
-        raise arguments.refusal("repeats", f"{x.rank} numbers from 1 on, the first of them 1: the batch stays as it is")
-    return Tensor(layer.op("Tile", [x.value, vector("repeats", _in_stored_order(times, x), layer)]), x.layout)
-
-
-def _in_stored_order(extents: Sequence[Extent], x: Tensor) -> list[Extent]:
-    """One number for each Keras axis, in the order of the ONNX value."""
-    return [extents[axis] for axis in sorted(range(x.rank), key=x.stored_axis)]
 
 
 @operation("keras.ops.Repeat", "tf.repeat", parameters="x|input repeats axis")
@@ -134,14 +114,26 @@ def roll(arguments: Arguments, layer: LayerBuilder) -> Tensor:
 
 
 def _rolled(x: Tensor, axis: int, shift: int, layer: LayerBuilder) -> Tensor:
-    size = layer.known_size(x, x.stored_axis(axis))
-    if shift % size == 0:
+    size = x.shape[axis]
+    if isinstance(size, int) and shift % size == 0:
         return x
-    cut = layer.constant("cut", np.array([size - shift % size], np.int64))
+    cut = _first_after_roll(x, axis, shift, layer)
     axes = layer.constant("axes", np.array([x.stored_axis(axis)], np.int64))
     begin, end = (layer.constant(name, np.array([place], np.int64)) for name, place in (("begin", 0), ("end", END)))
     parts = [layer.op("Slice", [x.value, cut, end, axes]), layer.op("Slice", [x.value, begin, cut, axes])]
-    return Tensor(layer.op("Concat", parts, axis=x.stored_axis(axis)), x.layout)
+    y = layer.op("Concat", parts, axis=x.stored_axis(axis))
+    layer.declare(y, x.stored_shape)
+    return Tensor(y, x.layout)
+
+
+def _first_after_roll(x: Tensor, axis: int, shift: int, layer: LayerBuilder) -> ir.Value:
+    """(1,): the place of the entry that comes first when those of an axis are moved on."""
+    size = x.shape[axis]
+    if isinstance(size, int):
+        return layer.constant("cut", np.array([-shift % size], np.int64))
+    place = layer.constant("axis", np.array([x.stored_axis(axis)], np.int64))
+    count = layer.op("Gather", [layer.op("Shape", [x.value]), place])
+    return layer.op("Mod", [layer.constant("shift", np.array([-shift], np.int64)), count])
 
 
 MODES = {
@@ -213,20 +205,6 @@ def _require_small_pads(x: Tensor, mode: str, widths: Sequence[tuple[int, int]],
             )
 
 
-@operation("keras.ops.BroadcastTo", "tf.broadcast_to", parameters="x|input shape")
-def broadcast_to(arguments: Arguments, layer: LayerBuilder) -> Tensor:
-    """x with its axes of size 1 repeated."""
-    x = arguments.tensor_of_any_type("x")
-    sizes = arguments.extents("shape")
-    if len(sizes) != x.rank or not (sizes[0] == -1 or layer.is_batch(sizes[0])) or -1 in sizes[1:]:
-        raise arguments.refusal("shape", f"{x.rank} sizes, the first of them the batch's")
-    known = [(m, n) for m, n in zip(x.shape[1:], sizes[1:], strict=True) if isinstance(m, int) and isinstance(n, int)]
-    if any(m not in (1, n) for m, n in known):
-        raise layer.error(f"repeats its input {shown(x.shape)} to {shown(sizes)}", "Repeat axes of size 1 only.")
-    shape = vector("shape", _in_stored_order([1, *sizes[1:]], x), layer)
-    return Tensor(layer.op("Expand", [x.value, shape]), x.layout)
-
-
 def _like(number: float | None, arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """A number, the same for all elements, in the shape of x."""
     x = arguments.tensor_of_any_type("x")
@@ -249,58 +227,3 @@ operation(
     "tf.compat.v1.zeros_like",
     parameters="x|input|tensor dtype optimize layout",
 )(partial(_like, 0.0))
-
-
-def _triangle(lower: bool, arguments: Arguments, layer: LayerBuilder) -> Tensor:
-    """x, and 0 above or below the k-th diagonal of the last two axes."""
-    k = arguments.integer("k", 0)
-    return _masked(arguments, (None, k) if lower else (-k, None), layer)
-
-
-operation("keras.ops.Tril", parameters="x k")(partial(_triangle, True))
-operation("keras.ops.Triu", parameters="x k")(partial(_triangle, False))
-
-
-@operation("tf.linalg.band_part", parameters="x|input num_lower num_upper")
-def band_part(arguments: Arguments, layer: LayerBuilder) -> Tensor:
-    """x, and 0 but on so many diagonals of the last two axes below and above the main one; all, where negative."""
-    below, above = (arguments.integer(name) for name in ("num_lower", "num_upper"))
-    return _masked(arguments, (None if below < 0 else below, None if above < 0 else above), layer)
-
-
-def _masked(arguments: Arguments, kept: tuple[int | None, int | None], layer: LayerBuilder) -> Tensor:
-    """x in a band around the diagonal of its last two axes: so far below and above it, or all."""
-    x = arguments.tensor_of_any_type("x")
-    if x.rank < 3:
-        raise layer.error(f"keeps part of matrices, and its input is {shown(x.shape)}", "Give a tensor of matrices.")
-    rows, columns = (layer.known_size(x, x.stored_axis(axis)) for axis in (x.rank - 2, x.rank - 1))
-    if rows * columns > MAX_ENTRIES:
-        raise layer.error(f"keeps part of matrices of {rows} x {columns}", f"Use less than {MAX_ENTRIES} elements.")
-    distance = np.arange(columns) - np.arange(rows)[:, None]
-    below, above = kept
-    mask = (distance >= -(rows if below is None else below)) & (distance <= (columns if above is None else above))
-    zero = layer.constant("zero", np.array(0, TYPES[x.dtype]))
-    y = layer.op("Where", [stored(mask, x, layer, "mask"), x.value, zero])
-    return Tensor(y, x.layout)
-
-
-def _filled(number: float | None, arguments: Arguments, layer: LayerBuilder) -> Tensor:
-    """A number, the same for all elements, in a shape that begins with the batch.
-
-    Raises ConversionError if the first size is not that of the batch, as the network computes it.
-    """
-    operands = arguments.operands_or_numbers("shape")
-    dtype = read_dtype(arguments, ir.DataType.FLOAT)
-    sizes = numbers_joined(operands, layer) if only_numbers(operands) else None
-    if sizes is None or sizes.dtype is not ir.DataType.INT64 or not layer.is_batch(sizes.items[0]):
-        raise arguments.refusal("shape", "sizes of which the first is the batch's, computed from the shape of a tensor")
-    value = arguments.number("value") if number is None else number
-    y = layer.op("Expand", [layer.constant("number", np.array(value).astype(TYPES[dtype])), sizes.value])
-    others = [size if isinstance(size, int | str) else None for size in sizes.items[1:]]
-    layer.declare(y, [BATCH, *others])
-    return Tensor(y, Layout.KERAS)
-
-
-operation("tf.fill", parameters="shape|dims value dtype layout")(partial(_filled, None))
-operation("tf.zeros", parameters="shape dtype layout")(partial(_filled, 0.0))
-operation("tf.ones", parameters="shape dtype layout")(partial(_filled, 1.0))

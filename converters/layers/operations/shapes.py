@@ -5,11 +5,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from converters.layers.extents import vector
+from converters.layers.extents import size_of, vector
+from converters.layers.graph_builder import BATCH
 from converters.layers.layer_builder import LayerBuilder
 from converters.layers.operations.arguments import Arguments, brief
 from converters.layers.operations.registry import operation
-from converters.layers.tensor import Extent, Layout, Size, Tensor, shown
+from converters.layers.tensor import Extent, Layout, Shared, Size, Tensor, Turned, shown
 
 __all__ = [
     "batch_flatten",
@@ -23,10 +24,11 @@ __all__ = [
     "squeezed",
     "swap_axes",
     "transpose",
+    "turned",
 ]
 
 
-@operation("keras.ops.Reshape", "tf.reshape", parameters="x|tensor newshape|shape")
+@operation("keras.ops.Reshape", "tf.reshape", parameters="x|tensor newshape|shape", needs_batch=False)
 def reshape(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """The elements of x, in Keras' order, in another shape.
 
@@ -38,12 +40,21 @@ def reshape(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     first, *others = arguments.extents("newshape")
     if [first, *others].count(-1) > 1:
         raise arguments.refusal("newshape", "at most one -1")
+    if isinstance(x, Shared):
+        return _reshaped_without_batch(x, [first, *others], arguments, layer)
     if first != -1 and not layer.is_batch(first):
         raise layer.error(
             f'"newshape" is {shown((first, *others))}, and the batch must stay first',
             "Write -1 first, or the size of the batch.",
         )
     return _reshaped(x, first, _without_open_size(x, first, others, layer), layer)
+
+
+def _reshaped_without_batch(x: Shared, sizes: list[Extent], arguments: Arguments, layer: LayerBuilder) -> Shared:
+    elements, given = _elements(x.shape), _elements([size for size in sizes if size != -1])
+    if BATCH in sizes or (elements and given and elements != given and (-1 not in sizes or elements % given)):
+        raise arguments.refusal("newshape", f"sizes that the elements of {shown(x.shape)} fit")
+    return Shared(layer.op("Reshape", [x.value, vector("shape", sizes, layer)]), Layout.KERAS)
 
 
 def _without_open_size(x: Tensor, first: Extent, others: Sequence[Extent], layer: LayerBuilder) -> list[Extent]:
@@ -67,6 +78,22 @@ def _elements(sizes: Sequence[Size | Extent]) -> int | None:
     return math.prod(known) if len(known) == len(sizes) else None
 
 
+def _factors(sizes: Sequence[Size | Extent]) -> tuple[int, list[str]] | None:
+    """The product of the sizes that are known, and the names of those that are not; None if one has none."""
+    found = [size_of(size) if size is not None else None for size in sizes]
+    if None in found or -1 in found:
+        return None
+    return math.prod(size for size in found if isinstance(size, int)), sorted(s for s in found if isinstance(s, str))
+
+
+def _rows_per_sample(x: Tensor, others: Sequence[Extent], layer: LayerBuilder) -> int | None:
+    """How many entries of these sizes a sample of x makes; None if nobody knows."""
+    rows, before, after = layer.rows_per_sample(x), _factors(x.shape[1:]), _factors(others)
+    if rows is None or before is None or after is None or before[1] != after[1] or rows * before[0] % after[0]:
+        return None
+    return rows * before[0] // after[0]
+
+
 def _elements_per_sample(x: Tensor, layer: LayerBuilder) -> int | None:
     rows, elements = layer.rows_per_sample(x), _elements(x.shape[1:])
     return None if rows is None or elements is None else rows * elements
@@ -74,15 +101,17 @@ def _elements_per_sample(x: Tensor, layer: LayerBuilder) -> int | None:
 
 def _reshaped(x: Tensor, first: Extent, others: Sequence[Extent], layer: LayerBuilder) -> Tensor:
     """x in a shape whose sizes after the first have no -1 but where it cannot be told."""
-    elements, given = _elements_per_sample(x, layer), _elements(others)
-    rows = 1 if first != -1 else None
-    if first == -1 and elements is not None and given is not None:
-        rows = elements // given
+    rows = 1 if first != -1 else _rows_per_sample(x, others, layer)
     *spatial, channels = others or [1]
     # What convolves channels without space wants them first.
     channels_first = rows == 1 and len(others) > 2 and all(size == 1 for size in spatial)
     sizes = [channels, *spatial] if channels_first else list(others)
     keeps_first = rows is not None and rows == layer.rows_per_sample(x)
+    if not keeps_first and first != -1 and -1 in others:
+        raise layer.error(
+            f"its input {shown(x.shape)} has a first axis of which we do not know how many entries are a sample's",
+            "Write the sizes before it as numbers, or as those of the tensors' shapes.",
+        )
     open_places = [place for place, size in enumerate(sizes) if not isinstance(size, int)]
     if keeps_first and len(open_places) == 1 and -1 not in sizes:
         sizes[open_places[0]] = -1
@@ -106,26 +135,41 @@ def batch_flatten(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     return Tensor(layer.op("Flatten", [in_order.value]), Layout.KERAS)
 
 
-@operation("keras.ops.Transpose", "tf.transpose", "tf.compat.v1.transpose", parameters="x|a axes|perm conjugate")
+@operation(
+    "keras.ops.Transpose",
+    "tf.transpose",
+    "tf.compat.v1.transpose",
+    parameters="x|a axes|perm conjugate",
+    needs_batch=False,
+)
 def transpose(arguments: Arguments, layer: LayerBuilder) -> Tensor:
-    """x with its axes in another order: reversed if none is given."""
-    x = arguments.tensor_of_any_type("x")
+    """x with its axes in another order: reversed if none is given. The batch may come to stand behind others."""
+    x = arguments.tensor_or_turned("x")
     arguments.value("conjugate")  # of a real number, the number itself
     order = arguments.integers("axes", tuple(reversed(range(x.rank))))
     return reordered(x, [axis + x.rank if axis < 0 else axis for axis in order], layer)
 
 
 def reordered(x: Tensor, order: Sequence[int], layer: LayerBuilder) -> Tensor:
-    """x with its Keras axes in another order.
+    """x with the axes that the network sees in another order; a `Turned` one where the batch is no longer first.
 
     Raises:
-        ConversionError: if the order does not name each axis once, the batch first.
+        ConversionError: if the order does not name each axis once.
     """
-    if sorted(order) != list(range(x.rank)) or order[0] != 0:
-        raise layer.error(
-            f"orders the axes of a tensor {shown(x.shape)} as {brief(order)}", "Name each once, the batch, 0, first."
-        )
+    if sorted(order) != list(range(x.rank)):
+        raise layer.error(f"orders the axes of a tensor {shown(x.shape)} as {brief(order)}", "Name each once.")
+    if isinstance(x, Turned):
+        return turned(x, [x.order[axis] for axis in order], layer)
+    if not isinstance(x, Shared) and order[0] != 0:
+        return turned(layer.keras_order(x), order, layer)
     return Tensor(layer.transposed(x.value, [x.stored_axis(axis) for axis in order]), Layout.KERAS)
+
+
+def turned(x: Tensor, order: Sequence[int], layer: LayerBuilder) -> Tensor:
+    """x, in Keras' order, as the network sees it with its axes in another; transposed if the batch is first in it."""
+    if order[0] == 0:
+        return Tensor(layer.transposed(x.value, order), Layout.KERAS)
+    return Turned(x.value, Layout.KERAS, order=tuple(order))
 
 
 @operation("keras.ops.Moveaxis", parameters="x source destination")
@@ -151,14 +195,15 @@ def swap_axes(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     return reordered(x, order, layer)
 
 
-@operation("keras.ops.ExpandDims", "tf.expand_dims", parameters="x|input axis")
+@operation("keras.ops.ExpandDims", "tf.expand_dims", parameters="x|input axis", needs_batch=False)
 def expand_dims(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """x with axes of size 1 put in, at places in the result."""
     x = arguments.tensor_of_any_type("x")
     given = arguments.integers("axis")
     rank = x.rank + len(given)
     axes = [axis + rank if axis < 0 else axis for axis in given]
-    if len(set(axes)) < len(axes) or not all(0 < axis < rank for axis in axes):
+    least = 0 if isinstance(x, Shared) else 1
+    if len(set(axes)) < len(axes) or not all(least <= axis < rank for axis in axes):
         raise arguments.refusal("axis", f"places from 1 to {rank - 1}: the batch must stay first")
     for axis in sorted(axes):
         x = expanded(x, axis, layer)
@@ -166,7 +211,7 @@ def expand_dims(arguments: Arguments, layer: LayerBuilder) -> Tensor:
 
 
 def expanded(x: Tensor, axis: int, layer: LayerBuilder) -> Tensor:
-    """x with an axis of size 1 put in at a place in Keras' order, from 1 to its rank."""
+    """x with an axis of size 1 put in at a place in Keras' order, from 1, or 0 without a batch, to its rank."""
     if x.layout is Layout.CHANNELS_FIRST and axis == x.rank:
         x = layer.keras_order(x)  # the channels are no longer last
     place = axis if x.layout is Layout.KERAS else axis + 1

@@ -47,7 +47,5 @@ CASES: dict[str, dict[str, Compute]] = {
         "rows and channels": lambda x, y: ops.tile(x, (1, 2, 1, 3)),
         "the last axis": lambda x, y: ops.tile(x, 2),
     },
-    "Tril": {"plain": lambda x, y: ops.tril(x), "diagonal": lambda x, y: ops.tril(x[:, 0], k=-1)},
-    "Triu": {"plain": lambda x, y: ops.triu(x), "diagonal": lambda x, y: ops.triu(x, k=1)},
     "ZerosLike": {"plain": lambda x, y: ops.zeros_like(x) + y},
 }

@@ -33,6 +33,10 @@ CASES: dict[str, dict[str, Compute]] = {
     "Swapaxes": {"plain": lambda x, y: ops.swapaxes(x, 1, -1)},
     "Transpose": {
         "plain": lambda x, y: ops.transpose(x, (0, 3, 1, 2)),
+        "the batch behind": lambda x, y: ops.transpose(x, (3, 0, 1, 2))[1] + ops.transpose(x, (3, 0, 1, 2))[2],
+        "the batch far behind": lambda x, y: ops.transpose(ops.transpose(x, (3, 1, 2, 0))[2, 1:, 4], (1, 0)),
+        "the batch behind, unstacked": lambda x, y: ops.unstack(ops.transpose(x, (3, 0, 2, 1)), 3),
+        "the batch behind and back": lambda x, y: ops.transpose(ops.transpose(x, (1, 0, 2, 3)), (1, 0, 3, 2)),
         "there and back": lambda x, y: ops.transpose(ops.transpose(x, (0, 3, 1, 2)), (0, 2, 3, 1)) + y,
     },
 }

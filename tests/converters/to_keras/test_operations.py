@@ -14,11 +14,12 @@ from keras import layers as kl
 import converters
 from converters.errors import ConversionError
 from converters.layers.operations.registry import SIGNATURES
-from converters.to_keras.operations import FORMS
+from converters.to_keras.operations import FORMS, RENAMED
 from tests.converters.keras_oracle import BATCH, convert_keras, random_inputs, randomize
 from tests.converters.keras_round_trip import assert_predicts_the_same, given_back, layer_config, predictions
 from tests.converters.operation_cases import CASES
 from tests.converters.operation_cases.case import SHAPE, Compute
+from tests.converters.recorded_networks import Recording
 from tests.converters.test_operations import COMPUTED_AT_ONCE, joined
 from tests.converters.test_tensorflow_functions import FUNCTIONS, RECORDING
 
@@ -68,6 +69,21 @@ def written_by_keras_2(function: str, *arguments: Any, class_name: str = "TFOpLa
         },
     ]
 
+
+NODES = Recording("graph")
+NODES_OF_EACH_KIND = (
+    *("x * 2.0 + 1.0", "1.0 - x * y", "x + array(3)", "tf.where(x > 0, x, y)", "tf.cast(3 * x, tf.int32)"),
+    *(
+        "tf.nn.leaky_relu(x, 0.25)",
+        "tf.nn.softmax(x)",
+        "tf.reduce_mean(x, [1, 2])",
+        "tf.reduce_mean(x, -1, keepdims=True)",
+    ),
+    *("tf.cumsum(x, 1)", "tf.cumsum(x, 1, exclusive=True, reverse=True)", "tf.reshape(x, [-1, 24, 3])"),
+    *("tf.concat([x, y, x], -1)", "tf.stack([x, y], 1)", "tf.unstack(x, axis=1)", "tf.split(x, 2, 1)"),
+    *("tf.split(x, [1, 2], -1)", "tf.pad(x, [[0, 0], [1, 2], [0, 1], [0, 0]])", "tf.matmul(x, y, transpose_b=True)"),
+    *("raw.BatchMatMul(x=x, y=y, adj_x=True)", 'tf.einsum("bhwc,bxyc->bhx", x, y)', "x[:, 1:, ::2]"),
+)
 
 RANGES = [{"start": None, "stop": None, "step": None}, {"start": 1, "stop": 2, "step": None}]
 KERAS_2_CASES: dict[str, tuple[list[dict[str, Any]], Compute]] = {
@@ -133,8 +149,12 @@ def test_keras_has_each_operation_in_this_form(name: str) -> None:
 WITHOUT_AN_OPTION = {
     "tf.nn.silu(x, beta=0.5)",
     "tf.sort(x, direction='DESCENDING')",
-    "tf.linalg.matmul(x, y, transpose_b=True)",
-    "tf.matmul(x, y, transpose_a=True)",
+    "tf.image.resize(x, (9, 7), method='bicubic')",
+    "tf.image.resize(x, (4, 3), method='bicubic')",
+    "tf.image.resize(x, (4, 9), method='bicubic', antialias=True)",
+    "tf.math.cumsum(x, axis=1, exclusive=True, reverse=True)",
+    "tf.cumsum(x, 1, exclusive=True, reverse=True)",
+    "tf.math.cumprod(x, axis=2, exclusive=True, reverse=True)",
 }
 """Expressions whose functions Keras has as operations, but not so."""
 
@@ -142,6 +162,7 @@ WRONG_ON_TORCH = {
     "tf.math.count_nonzero(tf.nn.relu(x), axis=1)": "the axes of the result are in another order",
     "tf.repeat(x, [1, 0, 2], axis=-1)": "a list of repeats is refused",
     "tf.pad(x, [[0, 0], [3, 2], [0, 4], [0, 0]], 'SYMMETRIC')": "the edge is not repeated",
+    "tf.reduce_mean(tf.cast(10 * x, tf.int32), [1, 2])": "the mean of integers is a float, in every backend",
     "x[:, ::-1]": "torch has no negative steps",
     "x[:, 4:1:-2]": "torch has no negative steps",
 }
@@ -150,19 +171,31 @@ WRONG_ON_TORCH = {
 
 @pytest.mark.parametrize("expression", FUNCTIONS)
 def test_functions_given_back_compute_what_tensorflow_did(expression: str, tmp_path: Path) -> None:
-    RECORDING.write(expression, tmp_path / "net.json")
-    model = converters.convert(tmp_path / "net.json")
     functions = {f"tf.{layer['config']['function']}" for layer in FUNCTIONS[expression]["layers"]}
-    known = all(SIGNATURES[name].name.removeprefix("keras.ops.") in FORMS for name in functions)
+    assert_given_back(RECORDING, expression, functions, tmp_path)
+
+
+@pytest.mark.parametrize("expression", NODES_OF_EACH_KIND)
+def test_nodes_given_back_compute_what_tensorflow_did(expression: str, tmp_path: Path) -> None:
+    nodes = {f"tf.raw_ops.{layer['config']['node_def']['op']}" for layer in NODES.networks[expression]["layers"]}
+    assert_given_back(NODES, expression, nodes, tmp_path)
+
+
+def assert_given_back(recording: Recording, expression: str, names: set[str], tmp_path: Path) -> None:
+    """Nothing, if what was recorded is refused, or comes back as a network that computes it."""
+    recording.write(expression, tmp_path / "net.json")
+    model = converters.convert(tmp_path / "net.json")
+    own_names = {SIGNATURES[name].name for name in names}
+    known = all(RENAMED.get(name, name).removeprefix("keras.ops.") in FORMS for name in own_names)
     if not known or expression in WITHOUT_AN_OPTION:
         with pytest.raises(ConversionError, match="cannot be given back: "):
             converters.to_keras_json(model)
         return
     back = given_back(model, tmp_path)
     if expression not in WRONG_ON_TORCH:
-        outputs = predictions(back, [RECORDING.arrays["x"], RECORDING.arrays["y"]])
-        for number in range(len(FUNCTIONS[expression]["outputs"])):
-            output, want = outputs[number], RECORDING.arrays[f"{RECORDING.numbers[expression]}.{number}"]
+        outputs = predictions(back, [recording.arrays["x"], recording.arrays["y"]])
+        for number in range(len(recording.networks[expression]["outputs"])):
+            output, want = outputs[number], recording.arrays[f"{recording.numbers[expression]}.{number}"]
             assert output.shape == want.shape
             np.testing.assert_allclose(output * 1.0, want * 1.0, rtol=0, atol=1e-5 * np.abs(want * 1.0).max())
 
@@ -197,9 +230,9 @@ def two_calls() -> list[dict[str, Any]]:
 
 REFUSED: dict[str, tuple[list[dict[str, Any]], str]] = {
     "an option that Keras lacks": (
-        written_by_keras_2("linalg.matmul", ["x", 0, 0, {"b": ["y", 0, 0], "transpose_b": True}])[:3],
-        "layer 'tf.linalg.matmul' (tf.linalg.matmul): cannot be given back: "
-        'its "transpose_b" is True, for which Keras 3 has no option\n'
+        written_by_keras_2("sort", ["x", 0, 0, {"direction": "DESCENDING"}])[:3],
+        "layer 'tf.sort' (tf.sort): cannot be given back: "
+        "its \"direction\" is 'DESCENDING', for which Keras 3 has no option\n"
         "  Write the network without it, and convert again.",
     ),
     "different options": (

@@ -137,6 +137,27 @@ tf.ones(tf.shape(x)) + y; x / tf.cast(tf.shape(x)[1], 'float32')
 tf.reshape(x, [tf.shape(x)[0], tf.reduce_prod(tf.shape(x)[1:])]); tf.fill([tf.shape(x)[0], 6, 4, 3], 2.0) * y
 tf.reshape(tf.reshape(x, [-1, 3]), [-1, 6, 4, 3]) + y; x / tf.cast(tf.size(x), 'float32')
 x * tf.cast(tf.rank(x), 'float32'); x[:, :tf.shape(x)[1] - 2]
+
+tf.math.rint(2 * x); tf.truncatediv(tf.cast(10 * x, tf.int32), 3); tf.truncatediv(10 * x, 3.0)
+tf.truncatemod(10 * x, 3.0); tf.reduce_mean(tf.cast(10 * x, tf.int32), [1, 2])
+tf.linalg.diag(x); tf.linalg.diag_part(x); tf.linalg.trace(x); tf.math.cumprod(x, axis=1)
+tf.math.cumprod(x, axis=2, exclusive=True, reverse=True); tf.image.central_crop(x, 0.4)
+tf.image.extract_patches(x, [1, 2, 3, 1], [1, 2, 1, 1], [1, 1, 1, 1], 'SAME')
+tf.gather(x, tf.argsort(x[..., 0]), batch_dims=2)
+(lambda q: q[0] + q[1] * q[2])(tf.transpose(x, [3, 0, 2, 1])); tf.unstack(tf.transpose(x, [3, 0, 1, 2]))
+tf.transpose(tf.transpose(x, [1, 0, 2, 3]), [1, 0, 3, 2]); tf.transpose(x, [3, 1, 0, 2])[0, 1:, :, ::2][2]
+tf.unstack(tf.transpose(x, [3, 1, 0, 2]))[1][2]
+
+tf.matmul(x, y, transpose_b=True) / tf.math.sqrt(tf.cast(tf.shape(x)[2], tf.float32))
+x * tf.math.rsqrt(tf.cast(tf.shape(x)[2], tf.float32)); x * tf.cast(tf.shape(x)[1], 'float32') ** -0.5
+tf.matmul(x, y, transpose_b=True) - 10 * (1 - tf.linalg.band_part(tf.ones((tf.shape(x)[2], tf.shape(x)[2])), -1, 0))
+x + tf.cast(tf.range(tf.shape(x)[1]), tf.float32)[None, :, None, None]
+x + tf.cast(tf.range(1, tf.shape(x)[1] + 1), tf.float32)[:, None, None]
+tf.where(tf.range(tf.shape(x)[1])[:, None, None] > tf.range(tf.shape(x)[2])[:, None], x, y)
+tf.concat([tf.tile(array(1, 1, 4, 3), [tf.shape(x)[0], 1, 1, 1]), x], 1); x[:, :tf.shape(x)[1] // 2]
+tf.concat([tf.broadcast_to(array(4, 3), [tf.shape(x)[0], 2, 4, 3]), x], 1)
+x + tf.reshape(tf.cast(tf.range(tf.shape(x)[1] * tf.shape(x)[2]), tf.float32), [tf.shape(x)[1], tf.shape(x)[2], 1])
+tf.reshape(2 * tf.reshape(x, [-1, tf.shape(x)[1], tf.shape(x)[2], 3, 1]), [tf.shape(x)[0], -1, 3])
 """
 
 

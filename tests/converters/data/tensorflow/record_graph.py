@@ -78,6 +78,12 @@ tf.nn.space_to_depth(x, 2); tf.image.resize(x, (9, 7)); tf.image.resize(x, (9, 3
 tf.image.resize(x, (9, 7), method="bicubic"); tf.compat.v1.image.resize_bilinear(x, (9, 7))
 tf.compat.v1.image.resize_bilinear(x, (9, 7), align_corners=True); tf.compat.v1.image.resize_bicubic(x, (9, 7))
 tf.compat.v1.image.resize_nearest_neighbor(x, (9, 3))
+
+tf.einsum("bhwc,bxyc->bhx", x, y); tf.linalg.diag(x); tf.linalg.diag_part(x); tf.math.cumprod(x, 1)
+tf.truncatediv(tf.cast(10 * x, tf.int32), 3); raw.TruncateMod(x=10 * x, y=3.0); x[:, :tf.shape(x)[1] - 2]
+tf.image.extract_patches(x, [1, 2, 3, 1], [1, 2, 1, 1], [1, 1, 1, 1], "SAME")
+x + tf.cast(tf.range(tf.shape(x)[3]), tf.float32)
+tf.matmul(x, y, transpose_b=True) * tf.linalg.band_part(tf.ones((tf.shape(x)[2], tf.shape(x)[2])), -1, 0)
 """
 
 
