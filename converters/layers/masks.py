@@ -10,6 +10,7 @@ from dataclasses import replace
 import onnx_ir as ir
 
 from converters.layers.layer_builder import LayerBuilder
+from converters.layers.operations.registry import OPERATIONS
 from converters.layers.tensor import Tensor
 from converters.network import Call, Operand
 
@@ -55,6 +56,21 @@ Source: keras/src/layers/attention/multi_head_attention.py, `call`.
 MERGING = frozenset({"Add", "Average", "Maximum", "Minimum", "Multiply", "Subtract"})
 """Classes that give their output the masks of their inputs, joined."""
 
+GIVING_THE_SAME = frozenset(
+    {
+        "keras.ops.Cast",
+        "keras.ops.Conj",
+        "keras.ops.Conjugate",
+        "keras.ops.ConvertToTensor",
+        "keras.ops.Real",
+        "tf.cast",
+    }
+)
+"""Operations that give the very tensor they are given if there is nothing to do, and its mask with it.
+
+All others make a new tensor, which has no mask, even where that holds the same numbers.
+"""
+
 
 def _mask_operands(call: Call) -> list[Operand | None]:
     value = call.keywords.get(MASK)
@@ -87,6 +103,9 @@ def passed_on(
     Raises:
         ConversionError: if Keras would use the mask otherwise, and we do not.
     """
+    if class_name in OPERATIONS:
+        same = [x.value for x in inputs] if class_name in GIVING_THE_SAME else []
+        return tuple(y if y.value in same else replace(y, mask=None) for y in outputs)
     masks = [x.mask for x in inputs]
     if class_name == "Softmax" and masks[0] is not None:
         raise layer.error(

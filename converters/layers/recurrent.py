@@ -13,6 +13,7 @@ import onnx_ir as ir
 
 from converters.json_text import JsonArray, JsonObject
 from converters.keys import Keys
+from converters.layers.attention_masks import as_booleans
 from converters.layers.graph_builder import BATCH
 from converters.layers.layer_builder import LayerBuilder
 from converters.layers.operations.arguments import Arguments
@@ -103,10 +104,18 @@ def _read_cells(keys: Keys, value: Any) -> Iterator[CellConfig]:
 
 @dataclass(frozen=True)
 class SequenceInputs:
-    """What the call of a recurrent layer is given: a sequence (T, N, features), its mask (N, T), and first states."""
+    """What the call of a recurrent layer is given.
+
+    Args:
+        steps: the sequence (T, N, features).
+        mask: (N, T): which steps are carried out; all, if None.
+        passed_mask: (N, T): the mask that a sequence of outputs has.
+        states: the first states.
+    """
 
     steps: ir.Value
     mask: ir.Value | None
+    passed_mask: ir.Value | None
     states: tuple[Tensor, ...]
 
     @classmethod
@@ -126,11 +135,13 @@ class SequenceInputs:
         if arguments.value("constants") is not None:
             raise layer.error("is given constants, which cells of Keras do not take", "Leave them out.")
         sequence = inputs[x.index]
-        mask = _mask(arguments, sequence, layer, explicit_only=bool(states) and not layer.written_by_keras_2)
+        mask = sequence.mask if arguments.value("mask") is None else as_booleans(arguments.tensor("mask"), layer)
         _require_sequence(sequence, mask, layer)
+        # Keras 3 hands a sequence's own mask to no layer that is given states too, and yet on to those behind it.
+        unseen = arguments.value("mask") is None and states and not layer.written_by_keras_2
         first_states = tuple(inputs[state.index] for state in states)
         _require_states(first_states, state_sizes, layer)
-        return cls(time_first(layer.keras_order(sequence).value, layer), mask, first_states)
+        return cls(time_first(layer.keras_order(sequence).value, layer), None if unseen else mask, mask, first_states)
 
 
 def _require_sequence(x: Tensor, mask: ir.Value | None, layer: LayerBuilder) -> None:
@@ -162,13 +173,6 @@ def _operands(value: Any) -> Iterator[Operand]:
     elif isinstance(value, tuple):
         for item in value:
             yield from _operands(item)
-
-
-def _mask(arguments: Arguments, x: Tensor, layer: LayerBuilder, *, explicit_only: bool) -> ir.Value | None:
-    """The mask that the call is given, or that the sequence has; Keras 3 ignores that one if first states are given."""
-    if arguments.value("mask") is None:
-        return None if explicit_only else x.mask
-    return layer.cast(layer.keras_order(arguments.tensor("mask")), ir.DataType.BOOL).value
 
 
 @dataclass(frozen=True)
@@ -234,4 +238,4 @@ def recurrent(config: RecurrentConfig, inputs: Sequence[Tensor], layer: LayerBui
     if not config.return_sequences:
         return Tensor(run.last, Layout.KERAS), *states
     sequence = flipped(run.sequence, 0, layer) if run.backwards else run.sequence
-    return Tensor(time_first(sequence, layer), Layout.KERAS, given.mask), *states
+    return Tensor(time_first(sequence, layer), Layout.KERAS, given.passed_mask), *states

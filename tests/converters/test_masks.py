@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import pytest
 from keras import layers as kl
+from keras import ops
 
 import converters
 from converters.errors import ConversionError
@@ -37,6 +38,23 @@ def test_a_layer_that_does_not_pass_a_mask_on_ends_it(layer: Callable[[], Any], 
     model = quietly(masked(layer, lambda: kl.LSTM(3)).model)
     converted = assert_equals_keras(model, tmp_path, hidden_steps=True, raw_outputs=True)
     assert "TopK" not in {node.op_type for node in converted.graph}
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        *(lambda x: x[:, :], ops.stop_gradient, ops.copy, lambda x: ops.cast(ops.cast(x, "int32"), "float32")),
+        *(lambda x: ops.cast(x, "float32"), ops.conj, ops.real, ops.convert_to_tensor),
+    ],
+)
+def test_an_operation_keeps_a_mask_where_it_gives_the_very_tensor(
+    operation: Callable[[Any], Any], tmp_path: Path
+) -> None:
+    """So does a cast to the type that the tensor has; a copy, or a range of everything, is another tensor."""
+    words, values = keras.Input((7,)), keras.Input((5, 6))
+    queries = operation(kl.Embedding(3, 6, mask_zero=True)(words))
+    model = keras.Model([words, values], kl.Attention()([queries, values]))
+    assert_equals_keras(model, tmp_path, numbers_below=3, raw_outputs=True)
 
 
 def refusal(model: keras.Model, folder: Path) -> str:
