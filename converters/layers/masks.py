@@ -9,12 +9,22 @@ from dataclasses import replace
 
 import onnx_ir as ir
 
+from converters.layers.attention_masks import as_booleans
 from converters.layers.layer_builder import LayerBuilder
 from converters.layers.operations.registry import OPERATIONS
 from converters.layers.tensor import Tensor
 from converters.network import Call, Operand
 
-__all__ = ["FORGETTING", "joined", "masked_inputs", "number_of_masks", "passed_on", "same_in_keras"]
+__all__ = [
+    "FORGETTING",
+    "MASK",
+    "joined",
+    "mask_operands",
+    "masked_inputs",
+    "number_of_masks",
+    "passed_on",
+    "same_in_keras",
+]
 
 MASK = "mask"
 """The argument of a call that holds the mask of its input, or a list of those of its inputs."""
@@ -72,7 +82,8 @@ All others make a new tensor, which has no mask, even where that holds the same 
 """
 
 
-def _mask_operands(call: Call) -> list[Operand | None]:
+def mask_operands(call: Call) -> list[Operand | None]:
+    """The masks that a call is given, each at the place of the input that it belongs to."""
     value = call.keywords.get(MASK)
     items = value if isinstance(value, tuple) else (value,)
     return [item if isinstance(item, Operand) else None for item in items]
@@ -80,18 +91,17 @@ def _mask_operands(call: Call) -> list[Operand | None]:
 
 def number_of_masks(call: Call) -> int:
     """How many of a call's inputs are masks of others."""
-    return sum(operand is not None for operand in _mask_operands(call))
+    return sum(operand is not None for operand in mask_operands(call))
 
 
 def masked_inputs(inputs: Sequence[Tensor], layer: LayerBuilder) -> list[Tensor]:
     """The inputs of a call without those that are masks of others, which have them now."""
-    masks = _mask_operands(layer.call)
+    masks = mask_operands(layer.call)
     indices = {operand.index for operand in masks if operand is not None}
     rest = [x for index, x in enumerate(inputs) if index not in indices]
     for position, operand in enumerate(masks[: len(rest)]):
         if operand is not None:
-            mask = layer.cast(inputs[operand.index], ir.DataType.BOOL)
-            rest[position] = replace(rest[position], mask=mask.value)
+            rest[position] = replace(rest[position], mask=as_booleans(inputs[operand.index], layer))
     return rest
 
 
