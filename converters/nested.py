@@ -9,8 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from converters.errors import ConversionError, joined
+from converters.keys import Keys
+from converters.layers.core import SHAPE_KEYS, InputLayerConfig
 from converters.layers.masks import MASK, mask_operands
 from converters.network import Call, Layer, Network, Operand, Ref
+from converters.notices import Notices
 from converters.training_calls import handed_on
 
 __all__ = ["MASKED_INPUT", "inline"]
@@ -68,16 +71,26 @@ class _Inliner:
         }
 
     def inlined(self) -> Network:
-        errors = [error for model in self.models.values() for error in self._wrong_calls(model)]
+        errors = [error for model in self.models.values() for error in self._wrong_ends(model)]
         if errors:
             raise joined(errors, self.network.place)
         self._require_few_calls()
         layers = tuple(flat for layer in self.network.layers for flat in self._flat(layer))
         return replace(self.network, layers=layers, outputs=tuple(map(self._resolved, self.network.outputs)))
 
-    def _wrong_calls(self, model: Layer) -> Iterator[ConversionError]:
-        """An error for each call of a model with more or fewer tensors than it has inputs."""
+    def _wrong_ends(self, model: Layer) -> Iterator[ConversionError]:
+        """An error for each call with more or fewer tensors than a model has inputs, and for each shape that is none.
+
+        What else an input's shape says is not compared: Keras 2 calls a model on other sizes too.
+        """
         expected = len(self.positions[model.name])
+        for part in self.inner[model.name].layers:
+            if part.name in self.positions[model.name] and part.config.only(*SHAPE_KEYS):
+                name = f"{model.name}.{part.name}"
+                try:
+                    InputLayerConfig.read(Keys(part.config, layer=name, class_name="InputLayer", notices=Notices()))
+                except ConversionError as error:
+                    yield error
         for given in self.given[model.name]:
             if len(given.tensors) != expected:
                 yield ConversionError(

@@ -91,10 +91,12 @@ def _read_cells(keys: Keys, value: Any) -> Iterator[CellConfig]:
     inner = keys.inner(config)
     if class_name in KINDS:
         yield CellConfig.read(inner, KINDS[class_name])
-    elif class_name == STACKED and isinstance(config.get("cells"), JsonArray) and config["cells"]:
+    elif class_name == STACKED:
+        if not isinstance(config.get("cells"), JsonArray) or not config["cells"]:
+            raise inner.error("cells", "holds no cells", 'List them: {"class_name": "LSTMCell", "config": {...}}, ...')
         inner.refuse_unless("reverse_state_order", False, "the states of the first cell come first")
         for cell in inner.raw("cells"):
-            if not isinstance(cell, JsonObject) or cell.get("class_name") not in KINDS:
+            if not isinstance(cell, JsonObject) or str(cell.get("class_name")) not in KINDS:
                 raise keys.error("cell", "holds a cell that we do not know", A_CELL)
             yield from _read_cells(keys, cell)
     else:
@@ -131,7 +133,10 @@ class SequenceInputs:
         arguments = Arguments.of_layer("sequences|inputs initial_state mask training constants", inputs, layer)
         # Keras 2 lists the states behind the sequence, in one argument; simple forms say no arguments at all.
         first = arguments.value("sequences", tuple(map(Operand, range(len(inputs)))))
-        x, *states = [*_operands(first), *_operands(arguments.value("initial_state"))]
+        listed = list(_operands(first))
+        if not listed:
+            raise arguments.refusal("sequences", "a tensor")
+        x, *states = [*listed, *_operands(arguments.value("initial_state"))]
         if arguments.value("constants") is not None:
             raise layer.error("is given constants, which cells of Keras do not take", "Leave them out.")
         sequence = inputs[x.index]

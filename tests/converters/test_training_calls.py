@@ -64,9 +64,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
 
 
 @pytest.mark.parametrize(("layer", "who", "effect"), REFUSED.values(), ids=REFUSED)
-def test_what_keras_2_does_in_training_is_refused(
-    layer: dict[str, Any], who: str, effect: str, tmp_path: Path
-) -> None:
+def test_what_keras_2_does_in_training_is_refused(layer: dict[str, Any], who: str, effect: str, tmp_path: Path) -> None:
     path = tmp_path / "net.json"
     path.write_text(json.dumps(network([layer])))
     with pytest.raises(ConversionError) as caught:

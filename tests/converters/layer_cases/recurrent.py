@@ -226,6 +226,7 @@ def time_distributed() -> dict[str, Case]:
             each(lambda: keras.Sequential([keras.Input((6,)), kl.Dense(4), kl.Dense(3)])), (SEQUENCE,)
         ),
         "itself": Case(each(each(lambda: kl.Conv1D(3, 2))), (FRAMES,)),
+        "itself, around images": Case(each(each(lambda: kl.Conv2D(4, 3))), ((2, *FRAMES),)),
         "frames of any size": Case(
             lambda: [kl.TimeDistributed(kl.Conv2D(4, 3)), kl.TimeDistributed(kl.UpSampling2D())],
             ((None, None, None, 3),),
