@@ -82,7 +82,7 @@ def _listed_call(items: Sequence[tuple[Any, str]]) -> Call:
     """A call as Keras 2 writes it: what the first argument holds, each with all the other arguments behind it."""
     inputs: list[Ref] = []
     first = [_listed_item(value, place, inputs) for value, place in items]
-    behind = next((found for value, place in items for found in _behind(value, place)), {})
+    behind: Any = next((found for value, place in items for found in _behind(value, place)), {})
     keywords = _with_listed_operands(behind, inputs)
     return Call(tuple(inputs), (first[0] if len(first) == 1 else tuple(first),), keywords)
 
