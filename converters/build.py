@@ -4,6 +4,7 @@ The problems of all layers are told at once: those of their configs, and those t
 input. What depends on a layer that has one cannot be judged, and is passed over.
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,6 +35,8 @@ from converters.record import record
 from converters.roles import NETWORK_KEY
 
 __all__ = ["DEFAULT_IR_VERSION", "DEFAULT_OPSET", "PRODUCER", "Outline", "build_model", "convert", "outline"]
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_OPSET = 17
 DEFAULT_IR_VERSION = 9
@@ -127,6 +130,8 @@ def build_model(
     RemoveUnusedNodesPass()(model)  # a Transpose that the next layer took back
     _check(model)
     record(model, _recorded(plan, build))
+    if network.left_out:
+        logger.warning("%s", network.left_out)
     notices.log()
     return model
 
@@ -205,14 +210,13 @@ def _require_every_size(plan: Plan, empty_graph: Callable[[SpatialSizes], GraphB
         ConversionError: that names all layers that do not.
     """
     declared = _whole(plan, empty_graph(SpatialSizes.DECLARED)).tensors
-    refused: dict[str, ConversionError] = {}
-    for sizes in (SpatialSizes.OPEN, SpatialSizes.DOUBLED):
+    refused: dict[str, str] = {}
+    for sizes, where in ((SpatialSizes.OPEN, ""), (SpatialSizes.DOUBLED, ", with inputs of twice the size")):
         for error in _carried_out(plan, empty_graph(sizes), stand_ins=declared).errors:
-            refused.setdefault(error.layer, error)
+            refused.setdefault(error.layer, f"  {error.place}: {error.problem}{where}")
     if refused:
-        told = [f"  {error.place}: {error.problem}" for error in refused.values()]
         raise ConversionError(
-            "\n".join(["these layers need spatial sizes that are known", *told]),
+            "\n".join(["these layers need spatial sizes that are known", *refused.values()]),
             place=plan.network.place,
             fix="Convert without dynamic spatial sizes, or replace them, as global pooling replaces Flatten.",
         )

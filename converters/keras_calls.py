@@ -65,11 +65,11 @@ def _call(value: Any, place: str) -> Call:
     if isinstance(value, JsonObject):
         inputs: list[Ref] = []
         arguments = _with_operands(value.get("args"), inputs)
-        keywords = _with_operands(value.get("kwargs"), inputs)
+        keywords = _with_operands(_keywords(value.get("kwargs"), value.place("kwargs")), inputs)
         return Call(
             tuple(inputs),
             arguments if isinstance(arguments, tuple) else () if arguments is None else (arguments,),
-            keywords if isinstance(keywords, dict) else {},
+            keywords,
         )
     if _is_constant(value) or _is_ref(value):
         return _listed_call([(value, place)])
@@ -82,13 +82,9 @@ def _listed_call(items: Sequence[tuple[Any, str]]) -> Call:
     """A call as Keras 2 writes it: what the first argument holds, each with all the other arguments behind it."""
     inputs: list[Ref] = []
     first = [_listed_item(value, place, inputs) for value, place in items]
-    behind: Any = next((found for value, _place in items for found in _behind(value)), {})
+    behind: Any = next((found for value, place in items for found in _behind(value, place)), {})
     keywords = _with_listed_operands(behind, inputs)
-    return Call(
-        tuple(inputs),
-        (first[0] if len(first) == 1 else tuple(first),),
-        keywords if isinstance(keywords, dict) else {},
-    )
+    return Call(tuple(inputs), (first[0] if len(first) == 1 else tuple(first),), keywords)
 
 
 def _listed_item(value: Any, place: str, inputs: list[Ref]) -> Any:
@@ -102,14 +98,27 @@ def _listed_item(value: Any, place: str, inputs: list[Ref]) -> Any:
     raise _unknown_ref(place)
 
 
-def _behind(value: Any) -> Iterator[Any]:
+def _behind(value: Any, place: str) -> Iterator[Any]:
     """The other arguments of a call of Keras 2, which stand behind each tensor and constant of the first."""
     if _is_constant(value) or _is_ref(value):
-        if isinstance(value, list) and len(value) > 3:
-            yield value[3]
+        if isinstance(value, JsonArray) and len(value) > 3:
+            yield _keywords(value[3], value.place(3))
     elif isinstance(value, JsonArray):
-        for item in value:
-            yield from _behind(item)
+        for index, item in enumerate(value):
+            yield from _behind(item, value.place(index))
+
+
+def _keywords(value: Any, place: str) -> Any:
+    """The arguments of a call by name, an empty object for null.
+
+    Raises:
+        ConversionError: if they are no object.
+    """
+    if value is None:
+        return {}
+    if not isinstance(value, JsonObject):
+        raise ConversionError("the arguments of a call by name are no object", place=place, fix=CALL_FORMS)
+    return value
 
 
 def _with_operands(value: Any, inputs: list[Ref]) -> Any:

@@ -330,6 +330,8 @@ class Keys:
         return default
 
     def _checked_integer(self, key: str, value: Any, minimum: int, allowed: str) -> int:
+        if type(value) is int and value > MAX_INTEGER:
+            raise self.error(key, f"is {_shown(value)}, which is more than {MAX_INTEGER}", "Write a smaller integer.")
         if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= MAX_INTEGER:
             self._refuse(key, allowed)
         return value

@@ -1,16 +1,25 @@
 """Models that serve as layers of a model, put in the place where they stand: what is left is one flat network.
 
 A layer `conv` of a model `encoder` becomes the layer `encoder.conv`, so that its kernel is `encoder.conv.weight`. A
-model that is called several times is a shared layer: each of its layers has as many calls, its parameters once.
+model that is called several times is a shared layer: each of its layers has as many calls, its parameters once. Where
+a call gives the mask of an input too, as Keras 3 writes it, a layer that passes on both stands for that input.
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from converters.errors import ConversionError, joined
-from converters.network import Call, Layer, Network, Ref
+from converters.keys import Keys
+from converters.layers.core import SHAPE_KEYS, InputLayerConfig
+from converters.layers.masks import MASK, mask_operands
+from converters.network import Call, Layer, Network, Operand, Ref
+from converters.notices import Notices
+from converters.training_calls import handed_on
 
-__all__ = ["inline"]
+__all__ = ["MASKED_INPUT", "inline"]
+
+MASKED_INPUT = "Identity"
+"""The class of what stands for a masked input."""
 
 MAX_CALLS = 100_000
 """Models that call a model twice, which calls a model twice..., grow exponentially from a file of a few kB."""
@@ -28,6 +37,22 @@ def inline(network: Network) -> Network:
     return _Inliner(network).inlined()
 
 
+@dataclass(frozen=True)
+class _Given:
+    """What a call of a model is given: a tensor for each input, and the masks of those that have one in the call."""
+
+    tensors: tuple[Ref, ...]
+    masks: tuple[Ref | None, ...]
+
+    @classmethod
+    def of(cls, call: Call) -> "_Given":
+        operands = mask_operands(call)
+        indices = {operand.index for operand in operands if operand is not None}
+        tensors = tuple(ref for index, ref in enumerate(call.inputs) if index not in indices)
+        masks = [None if operand is None else call.inputs[operand.index] for operand in operands]
+        return cls(tensors, (*masks, *(None,) * len(tensors))[: len(tensors)])
+
+
 class _Inliner:
     """References in the frame of the network, where models are layers, to those of the flat one."""
 
@@ -35,6 +60,7 @@ class _Inliner:
         self.network = network
         self.models = {layer.name: layer for layer in network.layers if layer.inner is not None}
         self.inner = {layer.name: inline(layer.inner) for layer in network.layers if layer.inner is not None}
+        self.given = {name: [_Given.of(call) for call in layer.calls] for name, layer in self.models.items()}
         self.offsets = _call_offsets(network, self.models)
         self.positions = {
             name: {ref.layer: position for position, ref in enumerate(inner.inputs)}
@@ -45,20 +71,30 @@ class _Inliner:
         }
 
     def inlined(self) -> Network:
-        errors = [error for model in self.models.values() for error in self._wrong_calls(model)]
+        errors = [error for model in self.models.values() for error in self._wrong_ends(model)]
         if errors:
             raise joined(errors, self.network.place)
         self._require_few_calls()
         layers = tuple(flat for layer in self.network.layers for flat in self._flat(layer))
         return replace(self.network, layers=layers, outputs=tuple(map(self._resolved, self.network.outputs)))
 
-    def _wrong_calls(self, model: Layer) -> Iterator[ConversionError]:
-        """An error for each call of a model with more or fewer tensors than it has inputs."""
+    def _wrong_ends(self, model: Layer) -> Iterator[ConversionError]:
+        """An error for each call with more or fewer tensors than a model has inputs, and for each shape that is none.
+
+        What else an input's shape says is not compared: Keras 2 calls a model on other sizes too.
+        """
         expected = len(self.positions[model.name])
-        for call in model.calls:
-            if len(call.inputs) != expected:
+        for part in self.inner[model.name].layers:
+            if part.name in self.positions[model.name] and part.config.only(*SHAPE_KEYS):
+                name = f"{model.name}.{part.name}"
+                try:
+                    InputLayerConfig.read(Keys(part.config, layer=name, class_name="InputLayer", notices=Notices()))
+                except ConversionError as error:
+                    yield error
+        for given in self.given[model.name]:
+            if len(given.tensors) != expected:
                 yield ConversionError(
-                    f"is called with {len(call.inputs)} tensors, and has {expected} inputs",
+                    f"is called with {len(given.tensors)} tensors, and has {expected} inputs",
                     place=model.place,
                     fix='Change its "inbound_nodes".',
                     layer=model.name,
@@ -81,19 +117,38 @@ class _Inliner:
             return
         inner = self.inner[layer.name]
         for part in inner.layers:
-            if part.name not in self.positions[layer.name]:
-                calls = tuple(
-                    replace(call, inputs=tuple(self._outward(layer.name, number, ref) for ref in call.inputs))
-                    for number in range(len(layer.calls))
+            position = self.positions[layer.name].get(part.name)
+            if position is None:
+                calls = [
+                    replace(
+                        handed_on(call, outer), inputs=tuple(self._outward(layer.name, number, r) for r in call.inputs)
+                    )
+                    for number, outer in enumerate(layer.calls)
                     for call in part.calls
-                )
-                yield replace(
-                    part,
-                    name=f"{layer.name}.{part.name}",
-                    calls=calls,
-                    time_distributed=part.time_distributed + layer.time_distributed,
-                    in_distributed_model=part.in_distributed_model or layer.time_distributed > 0,
-                )
+                ]
+            elif self._is_masked(layer.name, position):
+                calls = [self._with_mask(given, position) for given in self.given[layer.name]]
+                part = replace(part, class_name=MASKED_INPUT, config=part.config.only())
+            else:
+                continue
+            yield replace(
+                part,
+                name=f"{layer.name}.{part.name}",
+                calls=tuple(calls),
+                time_distributed=part.time_distributed + layer.time_distributed,
+                in_distributed_model=part.in_distributed_model or layer.time_distributed > 0,
+            )
+
+    def _is_masked(self, model: str, position: int) -> bool:
+        """Whether a call of a model gives a mask for this input."""
+        return any(given.masks[position] is not None for given in self.given[model])
+
+    def _with_mask(self, given: _Given, position: int) -> Call:
+        """The call of what stands for a masked input of a model."""
+        x, mask = self._resolved(given.tensors[position]), given.masks[position]
+        if mask is None:
+            return Call((x,), (Operand(0),))
+        return Call((x, self._resolved(mask)), (Operand(0),), {MASK: Operand(1)})
 
     def _moved(self, call: Call) -> Call:
         return replace(call, inputs=tuple(map(self._resolved, call.inputs)))
@@ -101,8 +156,10 @@ class _Inliner:
     def _outward(self, model: str, number: int, ref: Ref) -> Ref:
         """A reference within call `number` of a model, in the flat frame."""
         position = self.positions[model].get(ref.layer)
+        if position is not None and self._is_masked(model, position):
+            return replace(ref, layer=f"{model}.{ref.layer}", call=number)
         if position is not None:
-            return self._resolved(self.models[model].calls[number].inputs[position])
+            return self._resolved(self.given[model][number].tensors[position])
         return replace(ref, layer=f"{model}.{ref.layer}", call=number * self.calls[model].get(ref.layer, 0) + ref.call)
 
     def _resolved(self, ref: Ref) -> Ref:
@@ -120,9 +177,9 @@ class _Inliner:
             self._require_output(ref, number)
             output = self.inner[model].outputs[ref.tensor]
             position = self.positions[model].get(output.layer)
-            if position is None:
+            if position is None or self._is_masked(model, position):
                 return replace(self._outward(model, number, output), place=ref.place)
-            ref = self.models[model].calls[number].inputs[position]
+            ref = self.given[model][number].tensors[position]
         return ref
 
     def _require_output(self, ref: Ref, number: int) -> None:

@@ -4,7 +4,6 @@ Nothing here knows a layer's meaning; `converters.layers` does.
 """
 
 import heapq
-import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -25,8 +24,6 @@ __all__ = [
     "drop_unreachable",
     "execution_order",
 ]
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -89,6 +86,7 @@ class Network:
     """A whole network; `inputs` are calls of input layers, in the order of the file.
 
     `keras_version` is the major version of Keras that wrote the file, None if nothing in it says.
+    `left_out` tells of layers that no output depends on, empty if there are none.
     """
 
     name: str
@@ -97,6 +95,7 @@ class Network:
     outputs: tuple[Ref, ...]
     place: str
     keras_version: int | None = None
+    left_out: str = ""
 
 
 @dataclass(frozen=True)
@@ -145,7 +144,7 @@ def _repeated_names(network: Network, counts: Mapping[str, int]) -> Iterator[Con
 
 
 def drop_unreachable(network: Network) -> Network:
-    """The network without the layers that no output depends on, which are logged as a warning.
+    """The network without the layers that no output depends on, which `left_out` tells of.
 
     A shared layer is reached through those of its calls that an output depends on.
     """
@@ -163,9 +162,9 @@ def drop_unreachable(network: Network) -> Network:
     if not unused:
         return network
     told = ", ".join(f"'{layer.name}'" for layer in unused)
-    logger.warning("%s: no output depends on %s; left out of the graph", unused[0].place, told)
     return replace(
         network,
+        left_out=f"{unused[0].place}: no output depends on {told}; left out of the graph",
         layers=tuple(layer for layer in network.layers if layer.name in names),
         inputs=tuple(ref for ref in network.inputs if ref.layer in names),
     )

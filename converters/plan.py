@@ -15,6 +15,7 @@ from converters.layers.refused import find_refusal
 from converters.layers.registry import Arity
 from converters.network import Layer, Network, Step, execution_order
 from converters.notices import Notices
+from converters.training_calls import refused_training
 
 __all__ = ["Plan", "Recipe", "planned"]
 
@@ -78,9 +79,23 @@ def _read_config(layer: Layer, keras_version: int | None, notices: Notices) -> R
     keys = Keys(
         layer.config, layer=layer.name, class_name=layer.class_name, notices=notices, keras_version=keras_version
     )
+    _require_no_training(layer, entry.class_name, keys)
     config = entry.read_config(keys)
     keys.report_unread()
     return Recipe(entry, config, keys.kept())
+
+
+def _require_no_training(layer: Layer, class_name: str, keys: Keys) -> None:
+    effect = refused_training(layer, class_name) if keys.written_by_keras_2 else None
+    if effect is not None:
+        raise ConversionError(
+            f'is called with "training": true, itself or with a model that holds it, and Keras 2 {effect} then, also '
+            "when it predicts",
+            place=layer.place,
+            fix='Leave "training" out of the call: an ONNX model gives the numbers of a network in use.',
+            layer=layer.name,
+            class_name=layer.class_name,
+        )
 
 
 def _unsupported(layer: Layer) -> ConversionError:

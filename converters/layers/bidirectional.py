@@ -103,7 +103,7 @@ def bidirectional(config: BidirectionalConfig, inputs: Sequence[Tensor], layer: 
     outputs = _merged(config, forward, backward, layer)
     mask = None
     if config.forward.return_sequences:
-        outputs, mask = [time_first(y, layer) for y in outputs], given.mask
+        outputs, mask = [time_first(y, layer) for y in outputs], given.passed_mask
     states = (*forward.states, *backward.states) if config.forward.return_state else ()
     return *(Tensor(y, Layout.KERAS, mask) for y in outputs), *(Tensor(state, Layout.KERAS) for state in states)
 

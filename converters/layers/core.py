@@ -34,8 +34,8 @@ SHAPE_KEYS = ("batch_shape", "batch_input_shape", "build_input_shape", "input_sh
 
 WITHOUT_BATCH = frozenset({"input_shape", "shape"})
 
-MAX_RANK = 5
-"""Three spatial axes besides batch and channels."""
+MAX_RANK = 6
+"""Four axes besides batch and channels: three spatial ones, and one of time, or two of each."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class InputLayerConfig:
                     raise keys.error(
                         key,
                         f"has {len(shape)} axes with the batch, and 2 to {MAX_RANK} can be converted",
-                        "Write the batch (null), up to three spatial sizes, and the channels.",
+                        "Write the batch (null), up to four sizes of space and time, and the channels.",
                     )
                 return cls(shape)
         raise keys.error("batch_shape", "is missing", 'Add "batch_shape": [null, height, width, channels].')

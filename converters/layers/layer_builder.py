@@ -42,7 +42,7 @@ MAX_ELEMENTS = 2**40
 WIDENING = (ir.DataType.BOOL, ir.DataType.INT64, ir.DataType.FLOAT)
 """The types of tensors; each can be cast to a later one and back without loss."""
 
-SPATIAL_NAMES = {1: ("L",), 2: ("H", "W"), 3: ("D", "H", "W")}
+SPATIAL_NAMES = {1: ("L",), 2: ("H", "W"), 3: ("D", "H", "W"), 4: ("T", "D", "H", "W")}
 """Spatial rank -> names of spatial sizes that are not known."""
 
 

@@ -9,11 +9,22 @@ from dataclasses import replace
 
 import onnx_ir as ir
 
+from converters.layers.attention_masks import as_booleans
 from converters.layers.layer_builder import LayerBuilder
+from converters.layers.operations.registry import OPERATIONS
 from converters.layers.tensor import Tensor
 from converters.network import Call, Operand
 
-__all__ = ["FORGETTING", "joined", "masked_inputs", "number_of_masks", "passed_on", "same_in_keras"]
+__all__ = [
+    "FORGETTING",
+    "MASK",
+    "joined",
+    "mask_operands",
+    "masked_inputs",
+    "number_of_masks",
+    "passed_on",
+    "same_in_keras",
+]
 
 MASK = "mask"
 """The argument of a call that holds the mask of its input, or a list of those of its inputs."""
@@ -55,8 +66,24 @@ Source: keras/src/layers/attention/multi_head_attention.py, `call`.
 MERGING = frozenset({"Add", "Average", "Maximum", "Minimum", "Multiply", "Subtract"})
 """Classes that give their output the masks of their inputs, joined."""
 
+GIVING_THE_SAME = frozenset(
+    {
+        "keras.ops.Cast",
+        "keras.ops.Conj",
+        "keras.ops.Conjugate",
+        "keras.ops.ConvertToTensor",
+        "keras.ops.Real",
+        "tf.cast",
+    }
+)
+"""Operations that give the very tensor they are given if there is nothing to do, and its mask with it.
 
-def _mask_operands(call: Call) -> list[Operand | None]:
+All others make a new tensor, which has no mask, even where that holds the same numbers.
+"""
+
+
+def mask_operands(call: Call) -> list[Operand | None]:
+    """The masks that a call is given, each at the place of the input that it belongs to."""
     value = call.keywords.get(MASK)
     items = value if isinstance(value, tuple) else (value,)
     return [item if isinstance(item, Operand) else None for item in items]
@@ -64,18 +91,17 @@ def _mask_operands(call: Call) -> list[Operand | None]:
 
 def number_of_masks(call: Call) -> int:
     """How many of a call's inputs are masks of others."""
-    return sum(operand is not None for operand in _mask_operands(call))
+    return sum(operand is not None for operand in mask_operands(call))
 
 
 def masked_inputs(inputs: Sequence[Tensor], layer: LayerBuilder) -> list[Tensor]:
     """The inputs of a call without those that are masks of others, which have them now."""
-    masks = _mask_operands(layer.call)
+    masks = mask_operands(layer.call)
     indices = {operand.index for operand in masks if operand is not None}
     rest = [x for index, x in enumerate(inputs) if index not in indices]
     for position, operand in enumerate(masks[: len(rest)]):
         if operand is not None:
-            mask = layer.cast(inputs[operand.index], ir.DataType.BOOL)
-            rest[position] = replace(rest[position], mask=mask.value)
+            rest[position] = replace(rest[position], mask=as_booleans(inputs[operand.index], layer))
     return rest
 
 
@@ -87,6 +113,9 @@ def passed_on(
     Raises:
         ConversionError: if Keras would use the mask otherwise, and we do not.
     """
+    if class_name in OPERATIONS:
+        same = [x.value for x in inputs] if class_name in GIVING_THE_SAME else []
+        return tuple(y if y.value in same else replace(y, mask=None) for y in outputs)
     masks = [x.mask for x in inputs]
     if class_name == "Softmax" and masks[0] is not None:
         raise layer.error(

@@ -315,8 +315,7 @@ class _Attention:
         of_query = self._mask_of("query_mask", query, call) if self.config.takes_query_mask else query.mask
         masks = [self._unsqueezed(of_query, 2)]
         masks.append(self._unsqueezed(self._mask_of("value_mask", value, call), 1))
-        if key is not None:
-            masks.append(self._unsqueezed(self._mask_of("key_mask", key, call), 1))
+        masks.append(self._unsqueezed(self._mask_of("key_mask", key, call), 1))
         of_sequences = all_of(masks, layer)
         stated = self._mask_of("attention_mask", None, call)
         limited = call.flag("use_causal_mask", default=False) or self.config.window is not None

@@ -13,6 +13,7 @@ import onnx_ir as ir
 
 from converters.json_text import JsonArray, JsonObject
 from converters.keys import Keys
+from converters.layers.attention_masks import as_booleans
 from converters.layers.graph_builder import BATCH
 from converters.layers.layer_builder import LayerBuilder
 from converters.layers.operations.arguments import Arguments
@@ -90,10 +91,12 @@ def _read_cells(keys: Keys, value: Any) -> Iterator[CellConfig]:
     inner = keys.inner(config)
     if class_name in KINDS:
         yield CellConfig.read(inner, KINDS[class_name])
-    elif class_name == STACKED and isinstance(config.get("cells"), JsonArray) and config["cells"]:
+    elif class_name == STACKED:
+        if not isinstance(config.get("cells"), JsonArray) or not config["cells"]:
+            raise inner.error("cells", "holds no cells", 'List them: {"class_name": "LSTMCell", "config": {...}}, ...')
         inner.refuse_unless("reverse_state_order", False, "the states of the first cell come first")
         for cell in inner.raw("cells"):
-            if not isinstance(cell, JsonObject) or cell.get("class_name") not in KINDS:
+            if not isinstance(cell, JsonObject) or str(cell.get("class_name")) not in KINDS:
                 raise keys.error("cell", "holds a cell that we do not know", A_CELL)
             yield from _read_cells(keys, cell)
     else:
@@ -103,10 +106,18 @@ def _read_cells(keys: Keys, value: Any) -> Iterator[CellConfig]:
 
 @dataclass(frozen=True)
 class SequenceInputs:
-    """What the call of a recurrent layer is given: a sequence (T, N, features), its mask (N, T), and first states."""
+    """What the call of a recurrent layer is given.
+
+    Args:
+        steps: the sequence (T, N, features).
+        mask: (N, T): which steps are carried out; all, if None.
+        passed_mask: (N, T): the mask that a sequence of outputs has.
+        states: the first states.
+    """
 
     steps: ir.Value
     mask: ir.Value | None
+    passed_mask: ir.Value | None
     states: tuple[Tensor, ...]
 
     @classmethod
@@ -122,15 +133,20 @@ class SequenceInputs:
         arguments = Arguments.of_layer("sequences|inputs initial_state mask training constants", inputs, layer)
         # Keras 2 lists the states behind the sequence, in one argument; simple forms say no arguments at all.
         first = arguments.value("sequences", tuple(map(Operand, range(len(inputs)))))
-        x, *states = [*_operands(first), *_operands(arguments.value("initial_state"))]
+        listed = list(_operands(first))
+        if not listed:
+            raise arguments.refusal("sequences", "a tensor")
+        x, *states = [*listed, *_operands(arguments.value("initial_state"))]
         if arguments.value("constants") is not None:
             raise layer.error("is given constants, which cells of Keras do not take", "Leave them out.")
         sequence = inputs[x.index]
-        mask = _mask(arguments, sequence, layer, explicit_only=bool(states) and not layer.written_by_keras_2)
+        mask = sequence.mask if arguments.value("mask") is None else as_booleans(arguments.tensor("mask"), layer)
         _require_sequence(sequence, mask, layer)
+        # Keras 3 hands a sequence's own mask to no layer that is given states too, and yet on to those behind it.
+        unseen = arguments.value("mask") is None and states and not layer.written_by_keras_2
         first_states = tuple(inputs[state.index] for state in states)
         _require_states(first_states, state_sizes, layer)
-        return cls(time_first(layer.keras_order(sequence).value, layer), mask, first_states)
+        return cls(time_first(layer.keras_order(sequence).value, layer), None if unseen else mask, mask, first_states)
 
 
 def _require_sequence(x: Tensor, mask: ir.Value | None, layer: LayerBuilder) -> None:
@@ -162,13 +178,6 @@ def _operands(value: Any) -> Iterator[Operand]:
     elif isinstance(value, tuple):
         for item in value:
             yield from _operands(item)
-
-
-def _mask(arguments: Arguments, x: Tensor, layer: LayerBuilder, *, explicit_only: bool) -> ir.Value | None:
-    """The mask that the call is given, or that the sequence has; Keras 3 ignores that one if first states are given."""
-    if arguments.value("mask") is None:
-        return None if explicit_only else x.mask
-    return layer.cast(layer.keras_order(arguments.tensor("mask")), ir.DataType.BOOL).value
 
 
 @dataclass(frozen=True)
@@ -234,4 +243,4 @@ def recurrent(config: RecurrentConfig, inputs: Sequence[Tensor], layer: LayerBui
     if not config.return_sequences:
         return Tensor(run.last, Layout.KERAS), *states
     sequence = flipped(run.sequence, 0, layer) if run.backwards else run.sequence
-    return Tensor(time_first(sequence, layer), Layout.KERAS, given.mask), *states
+    return Tensor(time_first(sequence, layer), Layout.KERAS, given.passed_mask), *states

@@ -13,6 +13,7 @@ from converters.build import Outline
 from converters.network import Call, Layer, Network, Operand, Ref, execution_order
 from converters.to_keras.given_back import LAYERS_MODULE, GivenBack, KerasLayer
 from converters.to_keras.order import NodeKey, keras_order
+from converters.training_calls import TRAINING
 from converters.weights.keras_variables import snake_case
 
 __all__ = ["KerasGraph", "WrittenLayer", "written_graph"]
@@ -106,7 +107,10 @@ class _Writer:
         return _keras_tensor(self.outline.shapes[ref.layer, ref.call][ref.tensor], self.history(ref))
 
     def _node(self, call: Call, *, of_operation: bool = False) -> dict[str, Any]:
-        """A call; operations of Keras 3 ask for some arguments that are null, layers and functions for none."""
+        """A call; operations of Keras 3 ask for some arguments that are null, layers and functions for none.
+
+        Whether it is for training is left out: fit and predict of Keras 3 say that to the whole network.
+        """
         tensors = list(map(self._tensor, call.inputs))
         if not call.arguments and not call.keywords:
             return {"args": tensors if len(tensors) == 1 else [tensors], "kwargs": {}}
@@ -115,7 +119,7 @@ class _Writer:
             "kwargs": {
                 key: _argument(value, tensors)
                 for key, value in call.keywords.items()
-                if of_operation or value is not None
+                if (of_operation or value is not None) and key != TRAINING
             },
         }
 

@@ -11,7 +11,7 @@ from converters.layers.normalization import EpsilonAt, InstanceNormalizationConf
 from converters.to_keras.classes import ANY, KEYS, MODULES, PASSED_OVER, SCALED, WITHOUT_TRAINABLE
 from converters.to_keras.given_back import LAYERS_MODULE, GivenBack, KerasLayer, Source
 from converters.to_keras.objects import activation, activation_layer, initializer, penalty
-from converters.to_keras.sequences import bidirectional, recurrent, rnn
+from converters.to_keras.sequences import bidirectional, masked_input, recurrent, rnn
 
 __all__ = ["SPECIAL", "layer_given_back"]
 
@@ -189,6 +189,7 @@ SPECIAL: dict[str, Callable[[Source], GivenBack]] = {
     "DepthwiseConv3D": _depthwise_volume,
     "GELU": _one_activation,
     "GRU": recurrent,
+    "Identity": lambda source: masked_input(_plain(source)),
     "InstanceNormalization": _instance_normalization,
     "LSTM": recurrent,
     "LeakyReLU": _one_activation,

@@ -70,7 +70,7 @@ def to_keras(model: ir.Model, file: str) -> KerasNetwork:
         ) from error
     _require_parameters(model, shapes, file)
     require_unchanged(model, file)
-    require_same_masks(network, file)
+    require_same_masks(network, shapes, file)
     notices = Notices()
     graph = written_graph(network, _given_back(network, shapes, notices, file), shapes)
     notices.log()

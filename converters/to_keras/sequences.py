@@ -4,15 +4,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from converters.build import Outline
 from converters.errors import ConversionError
 from converters.json_text import JsonObject
 from converters.layers import find_layer
+from converters.layers.masks import FORGETTING, number_of_masks
 from converters.layers.recurrent_cells import KINDS
+from converters.nested import MASKED_INPUT
 from converters.network import Call, Layer, Network, Operand
 from converters.to_keras.given_back import GivenBack, KerasLayer, Source
 from converters.to_keras.objects import activation, as_object, initializer, penalty
 
-__all__ = ["bidirectional", "recurrent", "require_same_masks", "rnn"]
+__all__ = ["bidirectional", "masked_input", "recurrent", "require_same_masks", "rnn"]
 
 WEIGHTS_ALONE = "Use the weights alone: --weights-out with a .safetensors, .npz or .pt file."
 
@@ -135,14 +138,25 @@ def _by_cell(states: Sequence[Any], cells: Sequence[str]) -> list[Any]:
     return [group if len(group) > 1 else group[0] for group in groups]
 
 
-def require_same_masks(network: Network, file: str) -> None:
-    """Nothing, if masks act in Keras 3 as in the Keras that wrote the network.
+def masked_input(given: GivenBack) -> GivenBack:
+    """What stands for a masked input of a model: TimeDistributed passes on a mask, which Identity does not take."""
+    if not any(map(number_of_masks, given.calls)):
+        return given
+    return replace(given, main=KerasLayer("TimeDistributed", {"layer": as_object(given.main)}))
+
+
+def require_same_masks(network: Network, outline: Outline, file: str) -> None:
+    """Nothing, if masks act in what is given back as in the Keras that wrote the network.
 
     Raises:
         ConversionError: if Keras 2 did, and the network is more than a row of layers: Keras 3 passes masks on otherwise
             where sequences meet, and makes operations of them, which change the order of layers that stand side by
-            side.
+            side. Or if models within the network are given masks, and attention takes them off as Keras 3 runs, but not
+            as it reads the network.
     """
+    for layer in network.layers:
+        if any(map(number_of_masks, layer.calls)) and layer.class_name == MASKED_INPUT:
+            _require_same_input(layer, network, outline, file)
     if network.keras_version is None or network.keras_version > 2 or _is_row(network):
         return
     for layer in network.layers:
@@ -155,6 +169,26 @@ def require_same_masks(network: Network, file: str) -> None:
                 layer=layer.name,
                 class_name=layer.class_name,
             )
+
+
+def _require_same_input(layer: Layer, network: Network, outline: Outline, file: str) -> None:
+    forgetting = [other for other in network.layers if other.class_name in FORGETTING]
+    flat = any(len(outline.shapes[ref.layer, ref.call][ref.tensor]) < 3 for ref in (c.inputs[0] for c in layer.calls))
+    if forgetting:
+        problem = f"it is given a mask for a model within the network, and '{forgetting[0].name}' takes masks off"
+    elif layer.time_distributed:
+        problem = "it is given a mask for a model within the network, and stands in TimeDistributed"
+    elif flat:
+        problem = "it is given a mask for a model within the network, and is no sequence"
+    else:
+        return
+    raise ConversionError(
+        f"cannot be given back: {problem}",
+        place=file,
+        fix=WEIGHTS_ALONE,
+        layer=layer.name,
+        class_name=layer.class_name,
+    )
 
 
 def _is_row(network: Network) -> bool:

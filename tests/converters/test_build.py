@@ -46,6 +46,23 @@ def convert(tmp_path: Path) -> Any:
     return converted
 
 
+def test_what_is_left_out_is_told_once_the_rest_is_converted(convert: Any, caplog: pytest.LogCaptureFixture) -> None:
+    def network(activation: str) -> dict[str, Any]:
+        unused = {**layer("InputLayer", "unused", batch_shape=[None, 4]), "inbound_nodes": []}
+        used = {**layer("InputLayer", "x", batch_shape=[None, 4]), "inbound_nodes": []}
+        last = {**layer("Activation", "y", activation=activation), "inbound_nodes": [[["x", 0, 0]]]}
+        return {"class_name": "Functional", "config": {"layers": [used, unused, last]}}
+
+    convert(network("relu"))
+    assert [message.partition(": ")[2] for message in caplog.messages] == [
+        "no output depends on 'unused'; left out of the graph"
+    ]
+    caplog.clear()
+    with pytest.raises(ConversionError):
+        convert(network("no such"))
+    assert not caplog.messages
+
+
 def test_the_graph_is_what_the_conventions_say(convert: Any) -> None:
     model = convert()
     assert (model.ir_version, dict(model.opset_imports), model.producer_name) == (9, {"": 17}, "onnxgrid")

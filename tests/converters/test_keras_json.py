@@ -1,7 +1,6 @@
 """Every container that a network may come in, and every way of it to be wrong. Whole messages are compared."""
 
 import json
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -135,24 +134,22 @@ def test_a_frozen_layer_is_alone() -> None:
     assert [layer.trainable for layer in read([INPUT, frozen, FLAT]).layers] == [True, False, True]
 
 
-def test_layers_that_no_output_needs_are_left_out_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+def test_layers_that_no_output_needs_are_left_out() -> None:
     unused = linked({"class_name": "Foo", "config": {"name": "unused"}}, [[["y", 0, 0]]])
     layers = [linked(INPUT, []), SECOND, unused, linked(RELU, [[["x", 0, 0]]])]
-    with caplog.at_level(logging.WARNING):
-        network = read(layers)
+    network = read(layers)
     assert [layer.name for layer in network.layers] == ["x", "a"]
     assert [ref.layer for ref in network.inputs] == ["x"]
     where = place(layers, json.dumps(SECOND))
-    assert caplog.messages == [f"{where}: no output depends on 'y', 'unused'; left out of the graph"]
+    assert network.left_out == f"{where}: no output depends on 'y', 'unused'; left out of the graph"
 
 
-def test_a_shared_layer_is_reached_by_those_calls_that_an_output_needs(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_shared_layer_is_reached_by_those_calls_that_an_output_needs() -> None:
     shared = linked(RELU, [[["x", 0, 0]], [["y", 0, 0]]])
     value = functional(SECOND, shared, output_layers=[["a", 0, 0]])
-    with caplog.at_level(logging.WARNING):
-        network = read(value)
+    network = read(value)
     assert [ref.layer for ref in network.inputs] == ["x"]
-    assert caplog.messages == [f"{place(value, json.dumps(SECOND))}: no output depends on 'y'; left out of the graph"]
+    assert network.left_out == f"{place(value, json.dumps(SECOND))}: no output depends on 'y'; left out of the graph"
     assert [step.layer.name for step in execution_order(network)] == ["x", "a"]
 
 
@@ -266,6 +263,16 @@ BROKEN: dict[str, tuple[Any, str | None, str]] = {
         functional(linked(RELU, [3])),
         "3]",
         f'"inbound_nodes" has a call of a form that we do not know\n  {CALL_FORMS}',
+    ),
+    "arguments by name that are a list": (
+        functional(linked(RELU, [{"args": [keras_tensor("x", 0, 0)], "kwargs": [1, 2]}])),
+        "[1, 2]",
+        f"the arguments of a call by name are no object\n  {CALL_FORMS}",
+    ),
+    "arguments by name that are a text, as Keras 2 writes a call": (
+        functional(linked(RELU, [[["x", 0, 0, "mask"]]])),
+        '"mask"',
+        f"the arguments of a call by name are no object\n  {CALL_FORMS}",
     ),
     "a reference with text for numbers": (
         functional(linked(RELU, [[["x", "0", 0]]])),

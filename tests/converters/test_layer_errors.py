@@ -87,7 +87,7 @@ CONFIGS: dict[str, tuple[dict[str, Any], str, str]] = {
     "a number that overflows": (
         layer("Dense", units=2**31),
         "2147483648",
-        '(Dense): "units" is 2147483648, which is not allowed here\n  Write an integer from 1 on.',
+        '(Dense): "units" is 2147483648, which is more than 2147483647\n  Write a smaller integer.',
     ),
     "a rate above 1": (
         layer("Dropout", rate=1.5),

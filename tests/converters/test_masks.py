@@ -8,10 +8,20 @@ from typing import Any
 import keras
 import pytest
 from keras import layers as kl
+from keras import ops
 
 import converters
 from converters.errors import ConversionError
-from tests.converters.keras_oracle import assert_equals_keras, functional
+from converters.to_keras import to_keras_json
+from tests.converters.keras_oracle import (
+    assert_equals_keras,
+    convert_keras,
+    functional,
+    random_inputs,
+    run_onnx,
+    with_hidden_steps,
+)
+from tests.converters.keras_round_trip import assert_predicts_the_same, loaded_back
 from tests.converters.layer_cases.attention import grouped, with_masks
 from tests.converters.layer_cases.recurrent import SEQUENCE, masked
 
@@ -37,6 +47,23 @@ def test_a_layer_that_does_not_pass_a_mask_on_ends_it(layer: Callable[[], Any], 
     model = quietly(masked(layer, lambda: kl.LSTM(3)).model)
     converted = assert_equals_keras(model, tmp_path, hidden_steps=True, raw_outputs=True)
     assert "TopK" not in {node.op_type for node in converted.graph}
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        *(lambda x: x[:, :], ops.stop_gradient, ops.copy, lambda x: ops.cast(ops.cast(x, "int32"), "float32")),
+        *(lambda x: ops.cast(x, "float32"), ops.conj, ops.real, ops.convert_to_tensor),
+    ],
+)
+def test_an_operation_keeps_a_mask_where_it_gives_the_very_tensor(
+    operation: Callable[[Any], Any], tmp_path: Path
+) -> None:
+    """So does a cast to the type that the tensor has; a copy, or a range of everything, is another tensor."""
+    words, values = keras.Input((7,)), keras.Input((5, 6))
+    queries = operation(kl.Embedding(3, 6, mask_zero=True)(words))
+    model = keras.Model([words, values], kl.Attention()([queries, values]))
+    assert_equals_keras(model, tmp_path, numbers_below=3, raw_outputs=True)
 
 
 def refusal(model: keras.Model, folder: Path) -> str:
@@ -112,3 +139,97 @@ def test_heads_of_attention_take_the_masks_off_what_they_look_at(tmp_path: Path)
     assert_equals_keras(model, tmp_path, hidden_steps=True)
     model = keras.Model(inputs, [kl.GlobalAveragePooling1D()(seen), kl.Attention()([inputs, x])])
     assert_equals_keras(model, tmp_path, hidden_steps=True, raw_outputs=True)
+
+
+STEPS = (7, 6)
+
+
+def reader(shape: tuple[int, ...] = STEPS) -> keras.Model:
+    """A model that is a layer: what it makes of a sequence is as long, and has its mask."""
+    inputs = keras.Input(shape)
+    return keras.Model(inputs, kl.LSTM(6, return_sequences=True)(kl.Dense(6)(inputs)), name="reader")
+
+
+def pair() -> keras.Model:
+    a, b = keras.Input(STEPS), keras.Input(STEPS)
+    return keras.Model([a, b], [kl.Attention()([a, b]), kl.LSTM(3)(kl.Add()([a, b]))], name="pair")
+
+
+def row() -> keras.Sequential:
+    return keras.Sequential([keras.Input(STEPS), kl.Dense(6), kl.LSTM(4)], name="row")
+
+
+def with_first() -> keras.Model:
+    inputs = keras.Input(STEPS)
+    return keras.Model(inputs, [inputs, kl.Dense(2)(inputs)], name="first")
+
+
+MODELS_GIVEN_MASKS: dict[str, Callable[[Any, Any], Any]] = {
+    "a Sequential": lambda x, _other: row()(x),
+    "what has its mask afterwards": lambda x, _other: kl.LSTM(3)(reader()(x)),
+    "twice": lambda x, _other: (lambda model: kl.LSTM(3)(model(model(x))))(reader()),
+    "once with a mask and once without": lambda x, other: (lambda model: [model(x), model(other)])(reader()),
+    "another mask than its own": lambda x, other: reader()(x, mask=ops.greater(other[..., 0], 0.0)),
+    "two inputs, the first masked": lambda x, other: pair()([x, other]),
+    "two inputs, the second masked": lambda x, other: pair()([other, x]),
+    "an input that is an output": lambda x, _other: [kl.LSTM(3)(y) for y in with_first()(x)],
+}
+
+
+@pytest.mark.filterwarnings(LOST)
+@pytest.mark.parametrize("name", MODELS_GIVEN_MASKS)
+def test_a_model_within_a_model_takes_the_mask_that_its_call_is_given(name: str, tmp_path: Path) -> None:
+    def make() -> keras.Model:
+        inputs, other = keras.Input(STEPS), keras.Input(STEPS)
+        given = MODELS_GIVEN_MASKS[name](kl.Masking()(inputs), other)
+        return keras.Model([inputs, other], [*keras.tree.flatten(given), kl.GlobalAveragePooling1D()(other)])
+
+    model = quietly(make)
+    converted = assert_equals_keras(model, tmp_path, hidden_steps=True, raw_outputs=True)
+    inputs = [with_hidden_steps(x) for x in random_inputs([STEPS, STEPS])]
+    outputs = run_onnx(converted, *inputs, raw_outputs=True)
+    assert_predicts_the_same(loaded_back(converted, tmp_path), outputs, inputs)
+
+
+@pytest.mark.filterwarnings(LOST)
+def test_a_model_takes_the_masks_of_words_of_sentences(tmp_path: Path) -> None:
+    text = keras.Input((5, 7))
+    read = kl.TimeDistributed(reader(), name="each")(kl.Embedding(4, 6, mask_zero=True)(text))
+    model = quietly(lambda: keras.Model(text, read))
+    assert_equals_keras(model, tmp_path, numbers_below=4, raw_outputs=True)
+    assert back_refusal(model, tmp_path) == (
+        "it is given a mask for a model within the network, and stands in TimeDistributed"
+    )
+
+
+def back_refusal(model: keras.Model, folder: Path) -> str:
+    with pytest.raises(ConversionError) as caught:
+        to_keras_json(convert_keras(model, folder))
+    told, fix = str(caught.value).split("\n")
+    assert fix == "  Use the weights alone: --weights-out with a .safetensors, .npz or .pt file."
+    return told.partition(" (Identity): cannot be given back: ")[2]
+
+
+@pytest.mark.filterwarnings(LOST)
+def test_masks_that_attention_takes_off_within_a_model_are_not_given_back(tmp_path: Path) -> None:
+    def make() -> keras.Model:
+        inside, inputs = keras.Input(STEPS), keras.Input(STEPS)
+        seen = kl.MultiHeadAttention(2, 3, name="heads")(inside, inside)
+        block = keras.Model(inside, kl.Add()([inside, seen]), name="block")
+        return keras.Model(inputs, kl.GlobalAveragePooling1D()(block(kl.Masking()(inputs))))
+
+    model = quietly(make)
+    assert_equals_keras(model, tmp_path, hidden_steps=True)
+    assert back_refusal(model, tmp_path) == (
+        "it is given a mask for a model within the network, and 'block.heads' takes masks off"
+    )
+
+
+@pytest.mark.filterwarnings(LOST)
+def test_a_mask_of_what_is_no_sequence_is_not_given_back(tmp_path: Path) -> None:
+    words, mask = keras.Input((7,)), keras.Input((7,))
+    inside = keras.Input((7,))
+    inner = keras.Model(inside, kl.LSTM(3)(kl.Embedding(4, 6)(inside)), name="inner")
+    model = quietly(lambda: keras.Model([words, mask], inner(words, mask=ops.greater(mask, 0.0))))
+    assert_equals_keras(model, tmp_path, numbers_below=4, raw_outputs=True)
+    assert back_refusal(model, tmp_path) == "it is given a mask for a model within the network, and is no sequence"

@@ -146,6 +146,13 @@ def test_calls_of_a_model_are_counted_as_the_file_counts_them(nodes: Any, output
 
 PASSES = {**INNER, "output_layers": [["i", 0, 0]]}
 
+
+def declaring(shape: Any) -> dict[str, Any]:
+    """The inner model, its input of another shape."""
+    first, *others = INNER["layers"]
+    return {**INNER, "layers": [{**first, "config": {"name": "i", "batch_shape": shape}}, *others]}
+
+
 BROKEN: dict[str, tuple[Any, str, str]] = {
     "two tensors for one input": (
         outer([[["x", 0, 0], ["x", 0, 0]]], [["m", 1, 0]]),
@@ -173,6 +180,18 @@ BROKEN: dict[str, tuple[Any, str, str]] = {
         '["x", 0, 0]]}, "inbound_nodes"',
         "the network's inputs and outputs name 'x', and there is no such layer\n"
         "  Write the name of a layer of this network.",
+    ),
+    "an inner shape that is a text": (
+        outer([X], [["m", 1, 0]], inner=declaring("x")),
+        '"x"}',
+        """layer 'm.i' (InputLayer): "batch_shape" is "x", which is not allowed here
+  Write a list of sizes: integers from 1 on, null for an unknown one.""",
+    ),
+    "an inner shape that is a number": (
+        outer([X], [["m", 1, 0]], inner=declaring(-1)),
+        "-1}",
+        """layer 'm.i' (InputLayer): "batch_shape" is -1, which is not allowed here
+  Write a list of sizes: integers from 1 on, null for an unknown one.""",
     ),
     "an inner model without layers": (
         outer([X], [["m", 1, 0]], inner={"layers": []}),

@@ -136,6 +136,20 @@ def test_open_sizes_run_at_any(tmp_path: Path) -> None:
         assert_close(run_onnx(result, x), predicted(model, x))
 
 
+def test_a_size_that_fits_only_as_declared_is_told_with_the_size_that_was_tried(tmp_path: Path) -> None:
+    inputs = keras.Input((8, 12, 3), name="x")
+    rows = kl.Reshape((-1, 4), name="rows")(kl.Conv2D(4, 4, strides=4, name="patches")(inputs))
+    places = np.ones((6, 4), np.float32)
+    path = tmp_path / "net.json"
+    path.write_text(keras.Model(inputs, kl.Identity(name="end")(rows + places)).to_json())
+    with pytest.raises(ConversionError) as error:
+        converters.convert(path, dynamic_spatial=True)
+    _first, told, _fix = str(error.value).splitlines()
+    assert told.endswith(
+        "(keras.ops.Add): its arguments do not fit together: (N, 24, 4) and (6, 4), with inputs of twice the size"
+    )
+
+
 def test_layers_that_need_a_size_are_named_all(tmp_path: Path) -> None:
     inputs = keras.Input(SHAPE, name="x")
     x = kl.Conv2D(4, 3, padding="same", name="conv")(inputs)

@@ -11,6 +11,7 @@ from tests.converters.test_layer_errors import at, build, image, layer, refusal
 SEQUENCE = image(7, 6)
 
 CELLS = "Use one of: LSTMCell, GRUCell, SimpleRNNCell, or StackedRNNCells of these."
+LISTED = 'List them: {"class_name": "LSTMCell", "config": {...}}, ...'
 FORMS = 'Write one of the forms "abc,cd->abd", "...x,xy->...y", "ab...,bc->ac...".'
 RECURRENT = "Use LSTM, GRU, SimpleRNN, RNN."
 
@@ -64,8 +65,23 @@ CONFIGS: dict[str, tuple[dict[str, Any], str, str]] = {
     ),
     "no cells in a stack": (
         layer("RNN", cell=inner("StackedRNNCells", cells=[])),
+        "[]}",
+        f'(RNN): "cells" holds no cells\n  {LISTED}',
+    ),
+    "no list of cells in a stack": (
+        layer("RNN", cell=inner("StackedRNNCells")),
+        "{}}",
+        f'(RNN): "cells" holds no cells\n  {LISTED}',
+    ),
+    "a class of cells that is a list": (
+        layer("RNN", cell=inner("StackedRNNCells", cells=[{"class_name": [None], "config": {}}])),
         '{"class_name": "StackedRNNCells"',
-        f'(RNN): "cell" is a "StackedRNNCells", which we do not know\n  {CELLS}',
+        f'(RNN): "cell" holds a cell that we do not know\n  {CELLS}',
+    ),
+    "a class of cells that is an object": (
+        layer("RNN", cell=inner("StackedRNNCells", cells=[{"class_name": {"class_name": "Foo"}, "config": {}}])),
+        '{"class_name": "StackedRNNCells"',
+        f'(RNN): "cell" holds a cell that we do not know\n  {CELLS}',
     ),
     "a stack in a stack": (
         layer("RNN", cell=inner("StackedRNNCells", cells=[inner("StackedRNNCells", cells=[])])),
@@ -204,7 +220,13 @@ def called(tested: dict[str, Any], shapes: list[tuple[int | None, ...]], *inboun
         }
         for i, shape in enumerate(shapes)
     ]
-    return [*inputs, {**tested, "inbound_nodes": [list(inbound)]}]
+    written_by_keras_3 = isinstance(inbound[0], dict)
+    return [*inputs, {**tested, "inbound_nodes": list(inbound) if written_by_keras_3 else [list(inbound)]}]
+
+
+def tensor(index: int) -> dict[str, Any]:
+    """As Keras 3 writes what input number `index` gives."""
+    return {"class_name": "__keras_tensor__", "config": {"keras_history": [f"x{index}", 0, 0]}}
 
 
 def ref(index: int, **keywords: Any) -> list[Any]:
@@ -219,6 +241,12 @@ CALLS: dict[str, tuple[list[Any], str]] = {
     "constants": (
         called(layer("GRU", units=3), [(7, 6), (3,)], ref(0, constants=["x1", 0, 0])),
         "(GRU): is given constants, which cells of Keras do not take\n  Leave them out.",
+    ),
+    "first states and no sequence": (
+        called(
+            layer("LSTM", units=3), [(3,), (3,)], {"args": [0], "kwargs": {"initial_state": [tensor(0), tensor(1)]}}
+        ),
+        '(LSTM): its argument "sequences" is 0\n  Give a tensor.',
     ),
     "an argument that no recurrent layer has": (
         called(layer("GRU", units=3), [(7, 6)], ref(0, speed=3)),

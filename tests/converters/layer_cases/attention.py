@@ -114,6 +114,13 @@ def with_masks(layer: Callable[..., Any]) -> dict[str, Case]:
             MEMORY,
             hidden_steps=True,
         ),
+        "a mask of the keys, which are the values": called(
+            layer,
+            lambda tested, q, v: tested(q, v, key_mask=counted(v), return_attention_scores=True),
+            QUERY,
+            MEMORY,
+            hidden_steps=True,
+        ),
         "a mask in the place of another": called(
             layer,
             lambda tested, q, v: tested(q, kl.Masking()(v), value_mask=ops.greater(v[..., 0], 0.0)),

@@ -86,6 +86,14 @@ def from_states(layer: Callable[..., Any], count: int, **options: Any) -> dict[s
     def with_numbers(tested: Any, x: Any, *states: Any) -> Any:
         return list(tested(x, initial_state=list(states), mask=keras.ops.relu(x[..., 0])))
 
+    def looked_at(tested: Any, x: Any, *states: Any) -> Any:
+        y, *_states = plain(tested, kl.Masking()(x), *states)
+        return [kl.Attention()([y, x[..., :5]]), kl.AdditiveAttention()([x[..., :5], y])]
+
+    def looked_at_by_heads(tested: Any, x: Any, *states: Any) -> Any:
+        y, *_states = plain(tested, kl.Masking()(x), *states)
+        return kl.MultiHeadAttention(2, 3)(y, y)
+
     def make() -> Any:
         return layer(5, return_sequences=True, return_state=True, **options)
 
@@ -96,6 +104,12 @@ def from_states(layer: Callable[..., Any], count: int, **options: Any) -> dict[s
         "from states, masked by numbers": called(make, with_numbers, *shapes, hidden_steps=True),
         "from states, masked before: Keras 3 passes such a mask over": called(
             make, lambda tested, x, *states: plain(tested, kl.Masking()(x), *states), *shapes, hidden_steps=True
+        ),
+        "from states, masked before, for attention: Keras 3 hands the mask on": called(
+            make, looked_at, *shapes, hidden_steps=True
+        ),
+        "from states, masked before, for heads of attention": called(
+            make, looked_at_by_heads, *shapes, hidden_steps=True
         ),
     }
 
@@ -111,6 +125,9 @@ def bidirectional() -> dict[str, Case]:
 
     def states(tested: Any, x: Any, *given: Any) -> Any:
         return list(tested(x, initial_state=list(given)))
+
+    def looked_at(tested: Any, x: Any, *given: Any) -> Any:
+        return kl.Attention()([x, tested(kl.Masking()(x), initial_state=list(given))])
 
     return {
         "the last outputs": in_row(both(lambda: lstm(5))),
@@ -137,6 +154,9 @@ def bidirectional() -> dict[str, Case]:
         ),
         "one after another": in_row(sequences(), both(lambda: lstm(4))),
         "from states": called(both(lambda: gru(5, return_state=True)), states, SEQUENCE, STATE, STATE),
+        "from states, masked before, for attention": called(
+            both(lambda: gru(3, return_sequences=True)), looked_at, SEQUENCE, (3,), (3,), hidden_steps=True
+        ),
         "masked": masked(both(lambda: lstm(5))),
         "masked, all outputs": masked(sequences(), both(lambda: gru(3))),
     }
@@ -206,6 +226,7 @@ def time_distributed() -> dict[str, Case]:
             each(lambda: keras.Sequential([keras.Input((6,)), kl.Dense(4), kl.Dense(3)])), (SEQUENCE,)
         ),
         "itself": Case(each(each(lambda: kl.Conv1D(3, 2))), (FRAMES,)),
+        "itself, around images": Case(each(each(lambda: kl.Conv2D(4, 3))), ((2, *FRAMES),)),
         "frames of any size": Case(
             lambda: [kl.TimeDistributed(kl.Conv2D(4, 3)), kl.TimeDistributed(kl.UpSampling2D())],
             ((None, None, None, 3),),
