@@ -528,14 +528,14 @@ INPUTS: dict[str, tuple[dict[str, Any], str, str]] = {
     "only a batch": (
         {"name": "a", "batch_shape": [None]},
         "[null]",
-        '"batch_shape" has 1 axes with the batch, and 2 to 5 can be converted\n'
-        "  Write the batch (null), up to three spatial sizes, and the channels.",
+        '"batch_shape" has 1 axes with the batch, and 2 to 6 can be converted\n'
+        "  Write the batch (null), up to four sizes of space and time, and the channels.",
     ),
-    "six axes": (
-        {"name": "a", "shape": [2, 3, 4, 5, 6]},
+    "seven axes": (
+        {"name": "a", "shape": [2, 3, 4, 5, 6, 7]},
         "[2, 3",
-        '"shape" has 6 axes with the batch, and 2 to 5 can be converted\n'
-        "  Write the batch (null), up to three spatial sizes, and the channels.",
+        '"shape" has 7 axes with the batch, and 2 to 6 can be converted\n'
+        "  Write the batch (null), up to four sizes of space and time, and the channels.",
     ),
     "a size that is negative": (
         {"name": "a", "batch_shape": [None, -1, 3]},
