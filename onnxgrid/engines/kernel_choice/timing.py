@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -17,7 +17,7 @@ from onnxgrid.engines.kernel_choice.site import NATIVE, Candidate, Site
 from onnxgrid.engines.ort_session import bind_input, open_session
 from onnxgrid.engines.training_mode import ATEN_DOMAIN
 
-__all__ = ["MeasuredTimes"]
+__all__ = ["MeasuredTimes", "fastest_ms"]
 
 HOPELESS = 3.0
 """A candidate whose first run took this many times as long as the fastest is not run again."""
@@ -60,7 +60,8 @@ class MeasuredTimes:
         if not self.of(key):
             fewer = _enough_samples(shape)
             x = torch.zeros([fewer, *shape[1:]], device=self._device)
-            measured = _fastest({NATIVE: _Run(_transpose_model(x.shape, permutation), {"x": x})})
+            run = _Run(_transpose_model(x.shape, permutation), {"x": x})
+            measured = fastest_ms({NATIVE: run.seconds})
             self._times.add({key: {name: ms * shape[0] / fewer for name, ms in measured.items()}})
         return self.of(key)[NATIVE]
 
@@ -78,8 +79,8 @@ class MeasuredTimes:
                 if name not in moved_once:
                     moved_once[name] = tensors[name].permute(to_last(tensors[name].dim())).contiguous()
                 inputs[name] = moved_once[name]
-            runs[candidate.name] = _Run(_site_model(site, candidate, self.graph), inputs)
-        return {name: milliseconds / share for name, milliseconds in _fastest(runs).items()}
+            runs[candidate.name] = _Run(_site_model(site, candidate, self.graph), inputs).seconds
+        return {name: milliseconds / share for name, milliseconds in fastest_ms(runs).items()}
 
 
 def _transpose_model(shape: Sequence[int], permutation: Sequence[int]) -> ir.Model:
@@ -118,15 +119,16 @@ class _Run:
         return clock() - began
 
 
-def _fastest(runs: Mapping[str, _Run]) -> dict[str, float]:
-    best = {name: run.seconds() for name, run in runs.items()}
+def fastest_ms(runs: Mapping[str, Callable[[], float]]) -> dict[str, float]:
+    """Milliseconds of the fastest run of each candidate, given functions that run one and tell the seconds."""
+    best = {name: run() for name, run in runs.items()}
     fastest = min(best.values())
     hopeful = [name for name, seconds in best.items() if seconds < HOPELESS * fastest + FIRST_RUN_S]
     if len(hopeful) > 1 or len(runs) == 1:
         spent, rounds = 0.0, 0
         while spent < SECONDS and rounds < ROUNDS:
             for name in hopeful:
-                seconds = runs[name].seconds()
+                seconds = runs[name]()
                 best[name], spent = min(best[name], seconds), spent + seconds
             rounds += 1
             fastest = min(best[name] for name in hopeful)
