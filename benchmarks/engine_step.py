@@ -139,6 +139,14 @@ def table_of(names: Sequence[str], repetitions: int, *, busy: bool) -> Table:
     return table
 
 
+def without_absent(names: Sequence[str]) -> Sequence[str]:
+    """The networks that can be had here; what is left out is said."""
+    if "ResNet50" in names and find_spec("keras") is None:
+        print("ResNet50 is left out: its JSON comes from Keras, which is not installed (pip install keras).")
+        return [name for name in names if name != "ResNet50"]
+    return names
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
@@ -151,10 +159,7 @@ def main() -> None:
         return
     if arguments.busy:
         torch.set_num_threads(1)
-    names = arguments.networks
-    if "ResNet50" in names and find_spec("keras") is None:
-        print("ResNet50 is left out: its JSON comes from Keras, which is not installed (pip install keras).")
-        names = [name for name in names if name != "ResNet50"]
+    names = without_absent(arguments.networks)
     Console(width=110).print(table_of(names, arguments.repetitions, busy=arguments.busy))
 
 

@@ -249,6 +249,7 @@ class _Training:
         facts = {
             "the epoch to go on from": state.epoch,
             "the engine": f"{state.engine} {state.options}",
+            "the seed": state.seed,
             "the number of epochs": self._epochs,
             "the run's settings": run_settings(run.settings, run.options.accumulate),
             "the number of training samples": len(self._samples.dataset),

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -17,11 +17,13 @@ from onnxgrid.engines.kernel_choice.site import NATIVE, Candidate, Site
 from onnxgrid.engines.ort_session import bind_input, open_session
 from onnxgrid.engines.training_mode import ATEN_DOMAIN
 
-__all__ = ["MeasuredTimes"]
+__all__ = ["MeasuredTimes", "fastest_ms"]
 
 HOPELESS = 3.0
 """A candidate whose first run took this many times as long as the fastest is not run again."""
-ROUNDS, SECONDS = 4, 0.15
+BEATEN = 1.3
+"""And one whose best run took this many times as long is out of the next rounds."""
+ROUNDS, SECONDS = 4, 0.1
 """Each is run this often, less often where a round takes long: the fastest run counts."""
 FIRST_RUN_S = 0.005
 """What a first run may cost more than others (kernels are generated, memory is fetched): no candidate is hopeless for
@@ -56,8 +58,11 @@ class MeasuredTimes:
         """Milliseconds of a Transpose."""
         key = f"Transpose {'x'.join(map(str, shape))} {list(permutation)}"
         if not self.of(key):
-            run = _Run(_transpose_model(shape, permutation), {"x": torch.zeros(list(shape), device=self._device)})
-            self._times.add({key: _fastest({NATIVE: run})})
+            fewer = _enough_samples(shape)
+            x = torch.zeros([fewer, *shape[1:]], device=self._device)
+            run = _Run(_transpose_model(x.shape, permutation), {"x": x})
+            measured = fastest_ms({NATIVE: run.seconds})
+            self._times.add({key: {name: ms * shape[0] / fewer for name, ms in measured.items()}})
         return self.of(key)[NATIVE]
 
     def _measure(self, site: Site, candidates: Sequence[Candidate]) -> dict[str, float]:
@@ -67,12 +72,15 @@ class MeasuredTimes:
         tensors = {
             name: torch.randn(shape, generator=generator).to(self._device) for name, shape in site.shapes.items()
         }
-        runs = {}
+        runs, moved_once = {}, dict[str, torch.Tensor]()
         for candidate in candidates:
-            moved = _moved(candidate)
-            inputs = {name: x.permute(_order(range(x.dim()), name, moved)).contiguous() for name, x in tensors.items()}
-            runs[candidate.name] = _Run(_site_model(site, candidate, self.graph), inputs)
-        return {name: milliseconds / share for name, milliseconds in _fastest(runs).items()}
+            inputs = dict(tensors)
+            for name in _moved(candidate) & tensors.keys():
+                if name not in moved_once:
+                    moved_once[name] = tensors[name].permute(to_last(tensors[name].dim())).contiguous()
+                inputs[name] = moved_once[name]
+            runs[candidate.name] = _Run(_site_model(site, candidate, self.graph), inputs).seconds
+        return {name: milliseconds / share for name, milliseconds in fastest_ms(runs).items()}
 
 
 def _transpose_model(shape: Sequence[int], permutation: Sequence[int]) -> ir.Model:
@@ -111,15 +119,22 @@ class _Run:
         return clock() - began
 
 
-def _fastest(runs: Mapping[str, _Run]) -> dict[str, float]:
-    best = {name: run.seconds() for name, run in runs.items()}
+def fastest_ms(runs: Mapping[str, Callable[[], float]]) -> dict[str, float]:
+    """Milliseconds of the fastest run of each candidate, given functions that run one and tell the seconds."""
+    best = {name: run() for name, run in runs.items()}
     fastest = min(best.values())
     hopeful = [name for name, seconds in best.items() if seconds < HOPELESS * fastest + FIRST_RUN_S]
     if len(hopeful) > 1 or len(runs) == 1:
-        round_s = sum(best[name] for name in hopeful)
-        for _ in range(min(ROUNDS, math.ceil(SECONDS / round_s))):
+        spent, rounds = 0.0, 0
+        while spent < SECONDS and rounds < ROUNDS:
             for name in hopeful:
-                best[name] = min(best[name], runs[name].seconds())
+                seconds = runs[name]()
+                best[name], spent = min(best[name], seconds), spent + seconds
+            rounds += 1
+            fastest = min(best[name] for name in hopeful)
+            hopeful = [name for name in hopeful if best[name] <= BEATEN * fastest]
+            if len(hopeful) < min(2, len(runs)):
+                break
     return {name: 1e3 * seconds for name, seconds in best.items()}
 
 
@@ -132,11 +147,15 @@ def _with_smaller_batch(site: Site) -> tuple[Site, float]:
     if len(samples) != 1:
         return site, 1.0
     (batch,) = samples
-    threads = torch.get_num_threads()
-    per_sample = max(math.prod(shape[1:]) for shape in activations.values())
-    fewer = min(batch, threads * math.ceil(ENOUGH_ELEMENTS / per_sample / threads))
+    fewer = min(_enough_samples(shape) for shape in activations.values())
     shapes = {name: (fewer, *shape[1:]) if name in activations else shape for name, shape in site.shapes.items()}
     return replace(site, shapes=shapes), fewer / batch
+
+
+def _enough_samples(shape: Sequence[int]) -> int:
+    """Of an activation's samples as many as are enough: a multiple of the threads, or all."""
+    threads = torch.get_num_threads()
+    return min(shape[0], threads * math.ceil(ENOUGH_ELEMENTS / math.prod(shape[1:]) / threads))
 
 
 def _moved(candidate: Candidate) -> frozenset[str]:
