@@ -1,8 +1,10 @@
 """Weights from each format into each other and back again, bit by bit."""
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+import h5py
 import keras
 import ml_dtypes
 import numpy as np
@@ -151,3 +153,31 @@ def test_keras_reads_what_is_written_for_it_and_what_was_changed_in_its_own(
     outputs = [np.asarray(m(x, training=False).detach()) for m in (expected, written, loaded)]
     np.testing.assert_array_equal(outputs[1], outputs[0])
     np.testing.assert_array_equal(outputs[2], outputs[0])
+
+
+@pytest.mark.parametrize("named", [".keras", ".h5"])
+def test_a_file_without_names_of_layers_goes_by_the_network_that_the_other_states(
+    named: str, files: Files, tmp_path: Path
+) -> None:
+    """As TensorFlow 2.12 to 2.15 and Keras 3.0 to 3.4 wrote them."""
+    nameless, stating = tmp_path / "nameless.weights.h5", tmp_path / f"stating{named}"
+    shutil.copy(files.full["Keras 3"], nameless)
+    with h5py.File(nameless, "r+") as file:
+        for layer in file["layers"].values():
+            del layer["vars"].attrs["name"]
+    network().save(stating)
+    transplant(nameless, stating, tmp_path / f"there{named}", strict=True)
+    assert bits(read_weights(tmp_path / f"there{named}")) == bits(read_weights(files.full["onnx"]))
+    back = tmp_path / "back.weights.h5"
+    transplant(stating, nameless, back, strict=True)
+    transplant(back, stating, tmp_path / f"again{named}", strict=True)
+    assert bits(read_weights(tmp_path / f"again{named}")) == bits(read_weights(stating))
+
+
+def test_keras_loads_an_archive_that_was_written_for_it(files: Files, tmp_path: Path) -> None:
+    loaded = keras.models.load_model(files.full["Keras archive"])
+    x = np.random.default_rng(0).standard_normal((2, 7, 6, 2)).astype(np.float32)
+    expected = network()
+    randomize(expected, 0)
+    outputs = [np.asarray(m(x, training=False).detach()) for m in (expected, loaded)]
+    np.testing.assert_array_equal(outputs[1], outputs[0])
