@@ -17,7 +17,7 @@ import numpy as np
 from converters.errors import WeightFileError
 from converters.weights.registry import Writing, reads, rewrites, writes
 from converters.weights.torch_archive import save_content
-from converters.weights.torch_content import load_content
+from converters.weights.torch_content import TorchContent, load_content
 from converters.weights.weight import Array, Weight, Weights, collect_weights
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ MAX_FREE_EXPANSION_BYTES = 2**26
 
 @reads(".pt", ".pth")
 def read_torch(path: Path) -> Weights:
-    """The tensors of a torch checkpoint in its order; a tensor's bytes are read when asked for (memory mapped).
+    """The tensors of a torch checkpoint in its order; a tensor's bytes are read when asked for.
 
     Files written by torch before 1.6 (not zip archives) are read whole.
 
@@ -66,9 +66,9 @@ def read_torch(path: Path) -> Weights:
         WeightFileError: if torch is not installed, or the file is broken, would run code, or is no state dict.
     """
     torch = _torch("reading", path)
-    content = load_content(path)
-    state = content
-    for key in _keys_to_state(content, path):
+    loaded = load_content(path)
+    state = loaded.content
+    for key in _keys_to_state(state, path):
         state = state[key]
     for name, value in state.items():
         if not isinstance(name, str) or not isinstance(value, torch.Tensor):
@@ -79,7 +79,7 @@ def read_torch(path: Path) -> Weights:
             )
     wrappers = _length_of_wrappers(list(state))
     return collect_weights(
-        _weight(name, name[wrappers:], tensor, str(path))
+        _weight(name, name[wrappers:], tensor, loaded, str(path))
         for name, tensor in state.items()
         if not name.endswith(COUNTER)
     )
@@ -104,7 +104,7 @@ def rewrite_torch(path: Path, like: Path, kept: Weights, changed: Weights, _how:
         WeightFileError: if torch is not installed, or `like` is broken.
     """
     _torch("writing", path)
-    content = load_content(like)
+    content = load_content(like).content
     new = {kept[name].stored_name or name: weight for name, weight in changed.items()}
     save_content(_with_state(content, _keys_to_state(content, like), new), path)
 
@@ -169,7 +169,7 @@ def _length_of_wrappers(names: Sequence[str]) -> int:
     return length
 
 
-def _weight(stored_name: str, name: str, tensor: "torch.Tensor", file: str) -> Weight:
+def _weight(stored_name: str, name: str, tensor: "torch.Tensor", loaded: TorchContent, file: str) -> Weight:
     place = f"{file}, tensor '{stored_name}'"
     dtype = _numpy_dtype(tensor, place)
     needed, held = tensor.numel() * dtype.itemsize, tensor.untyped_storage().nbytes()
@@ -180,8 +180,9 @@ def _weight(stored_name: str, name: str, tensor: "torch.Tensor", file: str) -> W
             place=place,
             fix="Save it with its values: tensor.contiguous().",
         )
-    read = partial(_values, tensor, dtype)
-    return Weight(name, tuple(tensor.shape), dtype, read, file, None if name == stored_name else stored_name)
+    lies, shape = loaded.locate(tensor), tuple(tensor.shape)
+    read = partial(_values, tensor, dtype) if lies is None else lies.stored(shape, dtype)
+    return Weight(name, shape, dtype, read, file, None if name == stored_name else stored_name)
 
 
 def _numpy_dtype(tensor: "torch.Tensor", place: str) -> np.dtype[Any]:

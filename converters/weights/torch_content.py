@@ -9,17 +9,19 @@ import pickletools
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from converters.errors import WeightFileError
 from converters.weights.archive import Archive
+from converters.weights.stored import ByteRange, OpenFile
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["load_content"]
+__all__ = ["TorchContent", "load_content"]
 
 PICKLE_MEMBER = "data.pkl"
 STORAGE_FOLDER = "data/"
@@ -38,8 +40,29 @@ HARMLESS = ("torch.", "collections.OrderedDict")
 STATE_DICT_ALONE = "Save the state dict alone: torch.save(model.state_dict(), path)."
 
 
-def load_content(path: Path) -> Any:
-    """Dicts, lists, numbers and tensors; those of a zip archive are mapped into memory.
+@dataclass(frozen=True)
+class TorchContent:
+    """What a checkpoint holds.
+
+    Args:
+        content: dicts, lists, numbers and tensors; those of a zip archive are mapped into memory.
+        file: the archive; None of an older file, which was read whole.
+        shift: the address of a storage, less its place in the archive.
+    """
+
+    content: Any
+    file: OpenFile | None = None
+    shift: int = 0
+
+    def locate(self, tensor: "torch.Tensor") -> ByteRange | None:
+        """Where the values of a tensor lie in the file in one piece, in C order; None if they do not."""
+        if self.file is None or not tensor.is_contiguous() or tensor.is_neg() or tensor.is_conj():
+            return None
+        return ByteRange(self.file, tensor.data_ptr() - self.shift, tensor.numel() * tensor.element_size())
+
+
+def load_content(path: Path) -> TorchContent:
+    """What a checkpoint holds.
 
     Raises:
         WeightFileError: if the file is broken, would run code, or is not what it says.
@@ -64,9 +87,9 @@ def load_content(path: Path) -> Any:
         raise _broken(path, error) from error
     except Exception as error:  # the bytes of a pickle are a program: a broken one can raise anything
         raise _broken(path, error) from error
-    if archive is not None:
-        _require_whole_storages(content, archive)
-    return content
+    if archive is None:
+        return TorchContent(content)
+    return TorchContent(content, OpenFile(path), _shift(content, archive))
 
 
 def _require_small_pickle(archive: Archive) -> None:
@@ -90,24 +113,29 @@ def _require_few_operations(path: Path) -> None:
         )
 
 
-def _require_whole_storages(content: Any, archive: Archive) -> None:
-    """Nothing, if each storage is as long as the member that it was mapped from.
+def _shift(content: Any, archive: Archive) -> int:
+    """How much further on storages lie in memory than in the archive.
 
-    torch does not say which that is: the file is mapped in one piece, so the distances between storages are those
-    between their members.
+    torch does not say which member a storage was mapped from: the file is mapped in one piece, so the distances between
+    storages are those between their members.
+
+    Raises:
+        WeightFileError: if a storage is not as long as a member that lies there.
     """
     held = {storage.data_ptr(): storage.nbytes() for storage in _storages(content) if storage.nbytes()}
     ranges = {name: archive.range(name) for name in archive.names if f"/{STORAGE_FOLDER}" in name}
     members = {lies.start: lies.length for lies in ranges.values() if lies is not None}
-    first = min(held, default=0)
-    if held and not any(
-        all(members.get(place - first + start) == size for place, size in held.items()) for start in members
-    ):
-        raise WeightFileError(
-            "holds tensors that need more bytes than are stored for them, or compressed ones",
-            place=archive.file,
-            fix="Give a whole file written by torch.save.",
-        )
+    if not held:
+        return 0
+    first = min(held)
+    for start in members:
+        if all(members.get(place - first + start) == size for place, size in held.items()):
+            return first - start
+    raise WeightFileError(
+        "holds tensors that need more bytes than are stored for them, or compressed ones",
+        place=archive.file,
+        fix="Give a whole file written by torch.save.",
+    )
 
 
 def _storages(content: Any) -> Iterator["torch.UntypedStorage"]:
