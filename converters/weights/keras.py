@@ -34,6 +34,7 @@ __all__ = [
     "rewrite_keras_archive",
     "rewrite_keras_hdf5",
     "rewrite_keras_weights",
+    "stated_config",
     "stated_network",
     "write_keras_archive",
     "write_keras_hdf5",
@@ -46,6 +47,8 @@ ARCHIVE_SUFFIX = ".keras"
 
 CONFIG_ATTRIBUTE = "model_config"
 """Where `model.save("x.h5")` writes the network's JSON."""
+
+VERSION_ATTRIBUTE = "keras_version"
 
 CONFIG_MEMBER = "config.json"
 WEIGHTS_MEMBER = "model.weights.h5"
@@ -88,6 +91,18 @@ def stated_network(path: Path) -> tuple[NetworkLayer, ...]:
         file = Hdf5Source.of(path)
         return tuple(stated_layers(text_attribute(open_hdf5(file), CONFIG_ATTRIBUTE, file) or "").values())
     return ()
+
+
+def stated_config(path: Path) -> tuple[str, str] | None:
+    """The network's JSON in an HDF5 file that `model.save` wrote, and the version of Keras; None if it holds none.
+
+    Raises:
+        WeightFileError: if the file is broken.
+    """
+    file = Hdf5Source.of(path)
+    root = open_hdf5(file)
+    config = text_attribute(root, CONFIG_ATTRIBUTE, file)
+    return None if config is None else (config, text_attribute(root, VERSION_ATTRIBUTE, file) or "")
 
 
 def _archived_layers(archive: Archive) -> Mapping[str, NetworkLayer]:
