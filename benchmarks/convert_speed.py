@@ -9,11 +9,10 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from _cost import Cost, run
 from rich.console import Console
 from rich.table import Table
 
@@ -51,32 +50,6 @@ with open(sys.argv[1], "rb") as source, open("copy.bin", "wb") as copy:
     copy.write(source.read())
 print(time.perf_counter() - began, time.process_time() - cpu_began)
 """
-
-
-@dataclass(frozen=True)
-class Cost:
-    """Wall-clock seconds, seconds of processors, and bytes of the largest resident memory, mapped files included."""
-
-    seconds: float
-    cpu_seconds: float
-    peak_bytes: int
-
-
-def run(command: Sequence[str], folder: Path, **environment: str) -> Cost:
-    """The cost of a process, which must succeed."""
-    # Python keeps compiled modules, as an installation has them, whatever the environment says.
-    kept = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(folder / "compiled")}
-    whole = {**os.environ, **kept, **environment}
-    began = time.perf_counter()
-    with subprocess.Popen(command, cwd=folder, env=whole, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
-        assert process.stderr is not None
-        said = process.stderr.read()
-        _pid, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    seconds = time.perf_counter() - began
-    if process.returncode:
-        raise SystemExit(f"{' '.join(command)} failed:\n{said.decode(errors='replace')[-2000:]}")
-    return Cost(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
 
 
 def read_and_write(name: str, folder: Path) -> tuple[float, float]:

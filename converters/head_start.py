@@ -36,8 +36,8 @@ DIMS, DATA_TYPE, NAME, EXTERNAL_DATA, DATA_LOCATION = 1, 2, 8, 13, 14
 KEY, VALUE = 1, 2
 """Numbers of fields in onnx.proto: of a model, a graph, a tensor, and an entry of its external data."""
 
-ITEM_BYTES = {1: 4, 10: 2, 11: 8, 16: 2}
-"""ONNX' number of a float type -> bytes of a value."""
+ITEM_BYTES = {1: 4, 2: 1, 3: 1, 4: 2, 5: 2, 6: 4, 7: 8, 9: 1, 10: 2, 11: 8, 12: 4, 13: 8, 16: 2}
+"""ONNX' number of a type -> bytes of a value, where these are whole."""
 
 EXTERNAL = 1
 
@@ -222,7 +222,7 @@ class _External:
     def placed(self, descriptor: int | None) -> _Tensor:
         """The tensor in that file. Raises BrokenMessage if it has no size that can be told."""
         if self.data_type not in ITEM_BYTES:
-            raise BrokenMessage("another type than a float")
+            raise BrokenMessage("a type of another size")
         length = prod(self.dims) * ITEM_BYTES[self.data_type]
         start = int(self._said.get("offset", "0"))
         place = None

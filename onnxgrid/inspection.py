@@ -20,7 +20,8 @@ from converters.roles import (
     layer_of,
 )
 from converters.weights import Weight, read_weights
-from converters.weights.onnx import initializer_tensor, open_onnx
+from converters.weights.onnx import initializer_tensor
+from converters.weights.onnx_file import OnnxFile
 
 __all__ = ["LayerSummary", "ModelSummary", "PortSummary", "TensorSummary", "inspect_model", "summarize_model"]
 
@@ -175,7 +176,7 @@ def inspect_model(path: Path | str) -> ModelSummary:
     """
     path = Path(path)
     if path.suffix.lower() == ".onnx":
-        return summarize_model(open_onnx(path), str(path))
+        return summarize_model(OnnxFile.open(path).model, str(path))
     layers: dict[str, list[TensorSummary]] = {}
     for weight in read_weights(path).values():
         layers.setdefault(layer_of(weight.name), []).append(_tensor_of_weight(weight))

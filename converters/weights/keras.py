@@ -25,7 +25,21 @@ from converters.weights.weight import Weights
 if TYPE_CHECKING:
     import h5py
 
-__all__ = ["HDF5_SUFFIXES", "KERAS3_SUFFIX", "read_keras_archive", "read_keras_hdf5", "write_keras_weights"]
+__all__ = [
+    "ARCHIVE_SUFFIX",
+    "HDF5_SUFFIXES",
+    "KERAS3_SUFFIX",
+    "read_keras_archive",
+    "read_keras_hdf5",
+    "rewrite_keras_archive",
+    "rewrite_keras_hdf5",
+    "rewrite_keras_weights",
+    "stated_config",
+    "stated_network",
+    "write_keras_archive",
+    "write_keras_hdf5",
+    "write_keras_weights",
+]
 
 HDF5_SUFFIXES = (".h5", ".hdf5")
 KERAS3_SUFFIX = ".weights.h5"
@@ -33,6 +47,8 @@ ARCHIVE_SUFFIX = ".keras"
 
 CONFIG_ATTRIBUTE = "model_config"
 """Where `model.save("x.h5")` writes the network's JSON."""
+
+VERSION_ATTRIBUTE = "keras_version"
 
 CONFIG_MEMBER = "config.json"
 WEIGHTS_MEMBER = "model.weights.h5"
@@ -60,6 +76,41 @@ def read_keras_hdf5(path: Path, network: Sequence[NetworkLayer] = ()) -> Weights
     return _read(root, stated_layers(text_attribute(root, CONFIG_ATTRIBUTE, file) or ""), network, file)
 
 
+def stated_network(path: Path) -> tuple[NetworkLayer, ...]:
+    """The layers of the network that a file of Keras says it holds the weights of, in its order; none of another file.
+
+    Raises:
+        WeightFileError: if the file is broken.
+    """
+    name = path.name.lower()
+    if not path.is_file() or not path.stat().st_size:
+        return ()  # which is said when it is read
+    if name.endswith(ARCHIVE_SUFFIX):
+        return tuple(_archived_layers(Archive(path)).values())
+    if name.endswith(HDF5_SUFFIXES):
+        file = Hdf5Source.of(path)
+        return tuple(stated_layers(text_attribute(open_hdf5(file), CONFIG_ATTRIBUTE, file) or "").values())
+    return ()
+
+
+def stated_config(path: Path) -> tuple[str, str] | None:
+    """The network's JSON in an HDF5 file that `model.save` wrote, and the version of Keras; None if it holds none.
+
+    Raises:
+        WeightFileError: if the file is broken.
+    """
+    file = Hdf5Source.of(path)
+    root = open_hdf5(file)
+    config = text_attribute(root, CONFIG_ATTRIBUTE, file)
+    return None if config is None else (config, text_attribute(root, VERSION_ATTRIBUTE, file) or "")
+
+
+def _archived_layers(archive: Archive) -> Mapping[str, NetworkLayer]:
+    if CONFIG_MEMBER in archive.names and archive.size(CONFIG_MEMBER) <= MAX_CONFIG_BYTES:
+        return stated_layers(archive.intact(CONFIG_MEMBER).tobytes())
+    return {}
+
+
 @reads(ARCHIVE_SUFFIX, named_by_network=True)
 def read_keras_archive(path: Path, network: Sequence[NetworkLayer] = ()) -> Weights:
     """The weights of an archive that `model.save` wrote; the network's JSON beside them names them.
@@ -72,11 +123,8 @@ def read_keras_archive(path: Path, network: Sequence[NetworkLayer] = ()) -> Weig
         raise WeightFileError(
             f"holds no '{WEIGHTS_MEMBER}'", place=archive.file, fix="Give a file written by model.save of Keras 3."
         )
-    stated: Mapping[str, NetworkLayer] = {}
-    if CONFIG_MEMBER in archive.names and archive.size(CONFIG_MEMBER) <= MAX_CONFIG_BYTES:
-        stated = stated_layers(archive.intact(CONFIG_MEMBER).tobytes())
     file = Hdf5Source(archive.file, archive.intact(WEIGHTS_MEMBER), archive.range(WEIGHTS_MEMBER))
-    return _read(open_hdf5(file), stated, network, file)
+    return _read(open_hdf5(file), _archived_layers(archive), network, file)
 
 
 @writes(KERAS3_SUFFIX, by_network=True)

@@ -81,9 +81,9 @@ def checked_model(proto: onnx.ModelProto, path: Path) -> ir.Model:
     _refuse_loose_ends(proto.graph, path)
     try:
         refuse_impossible_shapes(proto, path)
+        refuse_overlaps(proto, path)
         model = ir.from_proto(proto)
         initializer_roles(model)  # finds metadata that is damaged
-        refuse_overlaps(proto, path)
     except (ir.serde.SerdeError, ValueError, TypeError, KeyError) as error:
         raise _not_a_model(f"is an ONNX model with a broken graph ({_first_line(error)})", path) from error
     # An absolute folder, as onnx_ir guards the folder only where it knows it, and "" is unknown to it.

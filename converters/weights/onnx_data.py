@@ -97,12 +97,14 @@ def external_tensors(proto: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
 
 
 def refuse_impossible_shapes(proto: onnx.ModelProto, model: Path) -> None:
-    """Nothing, if every tensor has a shape that a tensor can have.
+    """Nothing, if every tensor has a shape and a type that a tensor can have.
 
     Raises:
         WeightFileError: if one has not.
     """
     for tensor in _tensors(proto):
+        if tensor.data_type == onnx.TensorProto.UNDEFINED:
+            raise WeightFileError("has no type", place=f"{model}, tensor '{tensor.name}'", fix=EXPORT_ANEW)
         if min(tensor.dims, default=0) < 0:
             raise WeightFileError(
                 f"has the shape {tuple(tensor.dims)}, which none can have",

@@ -6,7 +6,9 @@ written is what it would write, but never all in memory.
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -238,10 +240,21 @@ def _index(path: Path) -> dict[str, Any]:
     index: Any = None
     if path.stat().st_size <= MAX_INDEX_BYTES:
         try:
-            index = json.loads(path.read_bytes())
+            index = json.loads(path.read_bytes(), object_pairs_hook=partial(_once, path))
         except (ValueError, RecursionError):
             index = None
     return index if isinstance(index, dict) else {}
+
+
+def _once(path: Path, entries: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON, each of whose names is there once."""
+    found = dict(entries)
+    if len(found) < len(entries):
+        twice, _count = Counter(name for name, _value in entries).most_common(1)[0]
+        raise WeightFileError(
+            "two tensors have this name", place=f"{path}, tensor '{twice}'", fix="Write the file anew, each name once."
+        )
+    return found
 
 
 def _weight_map(path: Path) -> dict[str, str]:
@@ -258,7 +271,7 @@ def _weight_map(path: Path) -> dict[str, str]:
 
 def _shard(path: Path, file: str) -> Path:
     shard = path.parent / file
-    if shard.resolve().parent != path.parent.resolve() or not file.endswith(SUFFIX):
+    if "\0" in file or shard.resolve().parent != path.parent.resolve() or not file.endswith(SUFFIX):
         raise WeightFileError(
             f"names the file '{file}', which is no safetensors file in its folder",
             place=str(path),

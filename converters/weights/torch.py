@@ -6,12 +6,8 @@ imported when such a file is read, and only then.
 """
 
 import copy
-import pickle
-import pickletools
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +17,7 @@ import numpy as np
 from converters.errors import WeightFileError
 from converters.weights.registry import Writing, reads, rewrites, writes
 from converters.weights.torch_archive import save_content
+from converters.weights.torch_content import TorchContent, load_content
 from converters.weights.weight import Array, Weight, Weights, collect_weights
 
 if TYPE_CHECKING:
@@ -58,15 +55,10 @@ COUNTER = ".num_batches_tracked"
 MAX_FREE_EXPANSION_BYTES = 2**26
 """A tensor whose entries share memory, as those of `expand` do, may become 64 MiB."""
 
-ZIP_MAGIC = b"PK\x03\x04"
-
-MAX_OPCODES = 10**6
-"""Of a pickle that are looked through for what it would run."""
-
 
 @reads(".pt", ".pth")
 def read_torch(path: Path) -> Weights:
-    """The tensors of a torch checkpoint in its order; a tensor's bytes are read when asked for (memory mapped).
+    """The tensors of a torch checkpoint in its order; a tensor's bytes are read when asked for.
 
     Files written by torch before 1.6 (not zip archives) are read whole.
 
@@ -74,9 +66,9 @@ def read_torch(path: Path) -> Weights:
         WeightFileError: if torch is not installed, or the file is broken, would run code, or is no state dict.
     """
     torch = _torch("reading", path)
-    content = _load(path, torch.load)
-    state = content
-    for key in _keys_to_state(content, path):
+    loaded = load_content(path)
+    state = loaded.content
+    for key in _keys_to_state(state, path):
         state = state[key]
     for name, value in state.items():
         if not isinstance(name, str) or not isinstance(value, torch.Tensor):
@@ -87,7 +79,7 @@ def read_torch(path: Path) -> Weights:
             )
     wrappers = _length_of_wrappers(list(state))
     return collect_weights(
-        _weight(name, name[wrappers:], tensor, str(path))
+        _weight(name, name[wrappers:], tensor, loaded, str(path))
         for name, tensor in state.items()
         if not name.endswith(COUNTER)
     )
@@ -111,8 +103,8 @@ def rewrite_torch(path: Path, like: Path, kept: Weights, changed: Weights, _how:
     Raises:
         WeightFileError: if torch is not installed, or `like` is broken.
     """
-    torch = _torch("writing", path)
-    content = _load(like, torch.load)
+    _torch("writing", path)
+    content = load_content(like).content
     new = {kept[name].stored_name or name: weight for name, weight in changed.items()}
     save_content(_with_state(content, _keys_to_state(content, like), new), path)
 
@@ -140,62 +132,6 @@ def _torch(doing: str, path: Path) -> Any:
             fix="pip install 'onnxgrid[train]'",
         ) from None
     return torch
-
-
-def _load(path: Path, load: Any) -> Any:
-    with path.open("rb") as file:
-        is_zip = file.read(len(ZIP_MAGIC)) == ZIP_MAGIC
-    try:
-        with warnings.catch_warnings():  # about TorchScript archives and old pickles: the error says more
-            warnings.simplefilter("ignore")
-            return load(path, map_location="cpu", weights_only=True, mmap=is_zip)
-    except pickle.UnpicklingError as error:
-        code = _code_needed(path, is_zip=is_zip)
-        if code:
-            raise WeightFileError(
-                f"reading it would run code: {', '.join(code)}",
-                place=str(path),
-                fix="Save the state dict alone: torch.save(model.state_dict(), path).",
-            ) from None
-        raise _broken(path, error) from error
-    except Exception as error:  # the bytes of a pickle are a program: a broken one can raise anything
-        raise _broken(path, error) from error
-
-
-def _code_needed(path: Path, *, is_zip: bool) -> list[str]:
-    """What of Python the file names that is not among what torch takes for harmless."""
-    if is_zip:
-        from torch.serialization import get_unsafe_globals_in_checkpoint
-
-        return sorted(get_unsafe_globals_in_checkpoint(str(path)))
-    with path.open("rb") as file:
-        return sorted({name for name in _globals(file) if not name.startswith(HARMLESS)})
-
-
-HARMLESS = ("torch.", "collections.OrderedDict")
-
-
-def _globals(file: Any) -> Iterator[str]:
-    """The names of Python that a pickle refers to."""
-    texts: list[str] = []
-    try:
-        for opcode, argument, _position in islice(pickletools.genops(file), MAX_OPCODES):
-            if opcode.name == "GLOBAL":
-                yield str(argument).replace(" ", ".")
-            elif opcode.name == "STACK_GLOBAL" and len(texts) > 1:
-                yield ".".join(texts[-2:])
-            elif isinstance(argument, str):
-                texts.append(argument)
-    except (ValueError, UnicodeDecodeError, IndexError):
-        return  # it breaks off
-
-
-def _broken(path: Path, error: Exception) -> WeightFileError:
-    return WeightFileError(
-        f"is not a whole PyTorch checkpoint that can be read without running code ({type(error).__name__})",
-        place=str(path),
-        fix="Give a file written by torch.save(model.state_dict(), path).",
-    )
 
 
 def _keys_to_state(content: Any, path: Path) -> list[str]:
@@ -233,7 +169,7 @@ def _length_of_wrappers(names: Sequence[str]) -> int:
     return length
 
 
-def _weight(stored_name: str, name: str, tensor: "torch.Tensor", file: str) -> Weight:
+def _weight(stored_name: str, name: str, tensor: "torch.Tensor", loaded: TorchContent, file: str) -> Weight:
     place = f"{file}, tensor '{stored_name}'"
     dtype = _numpy_dtype(tensor, place)
     needed, held = tensor.numel() * dtype.itemsize, tensor.untyped_storage().nbytes()
@@ -244,8 +180,9 @@ def _weight(stored_name: str, name: str, tensor: "torch.Tensor", file: str) -> W
             place=place,
             fix="Save it with its values: tensor.contiguous().",
         )
-    read = partial(_values, tensor, dtype)
-    return Weight(name, tuple(tensor.shape), dtype, read, file, None if name == stored_name else stored_name)
+    lies, shape = loaded.locate(tensor), tuple(tensor.shape)
+    read = partial(_values, tensor, dtype) if lies is None else lies.stored(shape, dtype)
+    return Weight(name, shape, dtype, read, file, None if name == stored_name else stored_name)
 
 
 def _numpy_dtype(tensor: "torch.Tensor", place: str) -> np.dtype[Any]:

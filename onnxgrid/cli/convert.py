@@ -85,7 +85,7 @@ def _uncollected() -> Iterator[None]:
 @click.option(
     "--weights-out",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the weights too: .weights.h5 for Keras, .safetensors, .npz or .pt.",
+    help="Write the weights too: .weights.h5, .keras or .h5 for Keras, .safetensors, .npz or .pt.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 @click.pass_context

@@ -212,17 +212,22 @@ def _rules(*, adapt: tuple[str, ...], **rules: Any) -> "TransplantRules":
 def _save(
     done: "TransplantReport", *, report: Path | None, html: Path | None, freeze: Path | None, rates: Path | None
 ) -> None:
-    from onnxgrid.transplant.html_report import html_page
-    from onnxgrid.transplant.next_run import freeze_text, rates_text
+    # What each needs takes as long to load as a small transplant takes.
     from onnxgrid.transplant.report import save_report, save_text
 
     if report is not None:
         save_report(done, report)
     if html is not None:
+        from onnxgrid.transplant.html_report import html_page
+
         save_text(html_page(done), html)
     if freeze is not None:
+        from onnxgrid.transplant.next_run import freeze_text
+
         save_text(freeze_text(done.plan), freeze)
     if rates is not None:
+        from onnxgrid.transplant.next_run import rates_text
+
         save_text(rates_text(done.plan), rates)
 
 

@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from converters.errors import WeightFileError
 from converters.weights import NetworkLayer, Weight, Weights, network_layers, read_weights
-from converters.weights.keras import HDF5_SUFFIXES, KERAS3_SUFFIX
+from converters.weights.keras import HDF5_SUFFIXES, KERAS3_SUFFIX, stated_network
 from converters.weights.keras2_layout import keras2_names
 from converters.weights.onnx import fill_initializers, initializer_weights, open_onnx
 from converters.weights.onnx_file import OnnxFile
@@ -108,12 +108,13 @@ def open_ends(
     of_source, of_target = _stated(source, source_graph, "source"), _stated(target, target_graph, "target")
     if _is_model(source):
         opened = _model(source)
-        filled = _target(target, _first(of_target, opened.graph), target_place)
+        filled = _target(target, _layers(_first(of_target, opened.graph)), target_place)
         return Ends(opened, filled, _first(of_target, filled.graph))
     assert isinstance(source, Path | str)
-    filled = _target(target, _first(of_target, of_source), target_place)
+    filled = _target(target, _layers(_first(of_target, of_source)) or stated_network(Path(source)), target_place)
     told = _first(of_source, of_target, filled.graph)
-    weights = read_weights(Path(source), _layers(told))
+    by_target = stated_network(Path(target)) if told is None and isinstance(target, Path | str) else ()
+    weights = read_weights(Path(source), by_target or _layers(told))
     return Ends(Source(str(source), Path(source), weights, of_source), filled, _first(of_target, filled.graph))
 
 
@@ -130,10 +131,10 @@ def _model(source: FileOrModel) -> Source:
     return Source(str(source), Path(source), file.weights(), file.model)
 
 
-def _target(target: FileOrModel, graph: ir.Model | None, place: str | None) -> Target | MemoryTarget:
+def _target(target: FileOrModel, layers: Sequence[NetworkLayer], place: str | None) -> Target | MemoryTarget:
     if isinstance(target, Model):
         return MemoryTarget(target, place or "the target in memory")
-    return open_target(Path(target), _layers(graph))
+    return open_target(Path(target), layers)
 
 
 def _stated(end: FileOrModel, graph: FileOrModel | None, which: str) -> ir.Model | None:

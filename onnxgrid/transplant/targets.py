@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import numpy.typing as npt
 import onnx_ir as ir
 
+from converters.json_text import parse_json
+from converters.keras_version import major_version
 from converters.roles import layer_of
 from converters.weights import (
     NetworkLayer,
@@ -24,6 +26,8 @@ from converters.weights import (
     rewrite_weights,
     write_weights,
 )
+from converters.weights.keras import ARCHIVE_SUFFIX, HDF5_SUFFIXES, stated_config
+from converters.weights.keras_arrays import KerasArray
 from converters.weights.onnx import open_onnx
 from converters.weights.onnx_file import OnnxFile
 from onnxgrid.errors import TransplantError
@@ -31,6 +35,7 @@ from onnxgrid.transplant.plan import TargetParameter, describe_targets
 
 if TYPE_CHECKING:
     from converters.head_start import HeadStart
+    from converters.network import Network
     from converters.to_keras import KerasNetwork
 
 __all__ = ["MODEL_SUFFIX", "Output", "Target", "open_target"]
@@ -193,12 +198,49 @@ class WeightsTarget(Target):
         return ()
 
     def keras_network(self) -> "KerasNetwork":
-        raise TransplantError(
-            "does not say which layers its weights are of, and in which order Keras has them, so that no such file "
-            "can be made of it",
-            place=str(self.path),
-            fix="Give a target that is a file of the output's kind, or a model that onnxgrid convert wrote.",
-        )
+        from converters.build import build_model  # all layers, which nothing else here needs
+        from converters.to_keras import to_keras
+
+        network = self._network()
+        if network is None:
+            raise TransplantError(
+                "does not say which layers its weights are of, and in which order Keras has them, so that no such file "
+                "can be made of it",
+                place=str(self.path),
+                fix="Give a target that is a file of the output's kind, or a model that onnxgrid convert wrote.",
+            )
+        model = build_model(network)
+        self._require_axes(network_layers(model))
+        return to_keras(model, str(self.path))
+
+    def _network(self) -> "Network | None":
+        """The network that the file holds beside its weights."""
+        from converters.keras_json import network_from_json, read_network
+
+        name = self.path.name.lower()
+        if name.endswith(ARCHIVE_SUFFIX):
+            return read_network(self.path)
+        stated = stated_config(self.path) if name.endswith(HDF5_SUFFIXES) else None
+        if stated is None:
+            return None
+        config, version = stated
+        place = f"{self.path}, attribute 'model_config'"
+        return network_from_json(parse_json(config, place), place, written_by=major_version(version))
+
+    def _require_axes(self, network: Sequence[NetworkLayer]) -> None:
+        """Nothing, if the weights were read in the order of axes that the network wants.
+
+        Raises:
+            TransplantError: if the file alone did not tell the order of some.
+        """
+        for name, weight in read_weights(self.path, network).items():
+            read = self._weights[name].read if name in self._weights else None
+            if isinstance(weight.read, KerasArray) and isinstance(read, KerasArray) and read.axes != weight.read.axes:
+                raise TransplantError(
+                    "lies in Keras in an order of axes that only a model tells",
+                    place=f"{self.path}, tensor '{name}'",
+                    fix="Give a target that is a model which onnxgrid convert wrote.",
+                )
 
 
 def open_target(path: Path, network: Sequence[NetworkLayer] = ()) -> Target:

@@ -1,8 +1,10 @@
 """Weights from each format into each other and back again, bit by bit."""
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+import h5py
 import keras
 import ml_dtypes
 import numpy as np
@@ -12,6 +14,7 @@ from keras import layers
 
 import converters
 from converters.weights import Weights, read_weights
+from onnxgrid.errors import TransplantError
 from onnxgrid.transplant import transplant
 from tests.converters.keras_oracle import convert_keras, functional, randomize
 
@@ -151,3 +154,66 @@ def test_keras_reads_what_is_written_for_it_and_what_was_changed_in_its_own(
     outputs = [np.asarray(m(x, training=False).detach()) for m in (expected, written, loaded)]
     np.testing.assert_array_equal(outputs[1], outputs[0])
     np.testing.assert_array_equal(outputs[2], outputs[0])
+
+
+@pytest.mark.parametrize("named", [".keras", ".h5"])
+def test_a_file_without_names_of_layers_goes_by_the_network_that_the_other_states(
+    named: str, files: Files, tmp_path: Path
+) -> None:
+    """As TensorFlow 2.12 to 2.15 and Keras 3.0 to 3.4 wrote them."""
+    nameless, stating = tmp_path / "nameless.weights.h5", tmp_path / f"stating{named}"
+    shutil.copy(files.full["Keras 3"], nameless)
+    with h5py.File(nameless, "r+") as file:
+        for layer in file["layers"].values():
+            del layer["vars"].attrs["name"]
+    network().save(stating)
+    transplant(nameless, stating, tmp_path / f"there{named}", strict=True)
+    assert bits(read_weights(tmp_path / f"there{named}")) == bits(read_weights(files.full["onnx"]))
+    back = tmp_path / "back.weights.h5"
+    transplant(stating, nameless, back, strict=True)
+    transplant(back, stating, tmp_path / f"again{named}", strict=True)
+    assert bits(read_weights(tmp_path / f"again{named}")) == bits(read_weights(stating))
+
+
+def test_keras_loads_an_archive_that_was_written_for_it(files: Files, tmp_path: Path) -> None:
+    loaded = keras.models.load_model(files.full["Keras archive"])
+    x = np.random.default_rng(0).standard_normal((2, 7, 6, 2)).astype(np.float32)
+    expected = network()
+    randomize(expected, 0)
+    outputs = [np.asarray(m(x, training=False).detach()) for m in (expected, loaded)]
+    np.testing.assert_array_equal(outputs[1], outputs[0])
+
+
+@pytest.mark.parametrize("second", [".h5", ".weights.h5", ".keras"])
+@pytest.mark.parametrize("first", [".h5", ".keras"])
+def test_a_file_of_keras_with_its_network_becomes_one_of_another_kind(first: str, second: str, tmp_path: Path) -> None:
+    model, out = network(), tmp_path / f"out{second}"
+    randomize(model, 3)
+    model.save(tmp_path / f"own{first}")
+    transplant(tmp_path / f"own{first}", tmp_path / f"own{first}", out, strict=True)
+    loaded = network()
+    loaded.load_weights(out)
+    x = np.random.default_rng(0).standard_normal((2, 7, 6, 2)).astype(np.float32)
+    outputs = [np.asarray(m(x, training=False).detach()) for m in (model, loaded)]
+    np.testing.assert_array_equal(outputs[1], outputs[0])
+
+
+def test_axes_that_only_a_model_tells_are_not_guessed(tmp_path: Path) -> None:
+    model = functional([layers.LayerNormalization(axis=[1, 2, 3], name="norm")], (3, 3, 3))
+    model.save(tmp_path / "own.keras")
+    with pytest.raises(TransplantError) as caught:
+        transplant(tmp_path / "own.keras", tmp_path / "own.keras", tmp_path / "out.h5")
+    assert str(caught.value) == (
+        f"{tmp_path}/own.keras, tensor 'norm.weight': lies in Keras in an order of axes that only a model tells\n"
+        "  Give a target that is a model which onnxgrid convert wrote."
+    )
+
+
+def test_weights_alone_do_not_become_a_file_by_layers(files: Files, tmp_path: Path) -> None:
+    with pytest.raises(TransplantError) as caught:
+        transplant(files.full["NumPy"], files.full["NumPy"], tmp_path / "out.keras")
+    assert str(caught.value) == (
+        f"{files.full['NumPy']}: does not say which layers its weights are of, and in which order Keras has them, "
+        "so that no such file can be made of it\n"
+        "  Give a target that is a file of the output's kind, or a model that onnxgrid convert wrote."
+    )
