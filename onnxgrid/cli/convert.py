@@ -1,16 +1,15 @@
 """`onnxgrid convert`: a network JSON in, an ONNX model out; or a model in, the JSON of its network out."""
 
-import gc
 import json
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
+
+from onnxgrid.cli.uncollected import uncollected
 
 if TYPE_CHECKING:
     import onnx_ir
@@ -36,16 +35,6 @@ def _sizes(_context: click.Context, _option: click.Parameter, text: str | None) 
     if not all(size.isascii() and size.isdigit() and int(size) > 0 for size in sizes):
         raise click.BadParameter(f"{text!r} is not a list of positive sizes such as 1,128,128.")
     return tuple(int(size) for size in sizes)
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """The collector of garbage rests: its searches take a tenth of the time of a conversion, and find next to none."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 @click.command("convert")
@@ -89,7 +78,7 @@ def _uncollected() -> Iterator[None]:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 @click.pass_context
-@_uncollected()
+@uncollected()
 def command(
     context: click.Context,
     /,

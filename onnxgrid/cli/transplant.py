@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from onnxgrid.cli.uncollected import uncollected
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -128,6 +130,7 @@ def _output_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @_rules_options
 @_output_options
 @click.pass_context
+@uncollected()
 def command(
     context: click.Context,
     /,
