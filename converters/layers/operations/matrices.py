@@ -171,8 +171,11 @@ def cumprod(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     last = [*(other for other in range(x.rank) if other != axis), axis]
     rows = Tensor(layer.transposed(x.value, last), Layout.KERAS)
     factors = expanded(rows, x.rank - 1, layer)  # (..., 1, n)
-    one = layer.constant("one", np.array(1, TYPES[x.dtype]))
+    zero, one = (layer.constant(name, np.array(i, TYPES[x.dtype])) for i, name in enumerate(("zero", "one")))
     within = band(rows, (-1, -1), low, high, layer)
-    chosen = Tensor(layer.op("Where", [within, factors.value, one]), Layout.KERAS)
+    # Repeated by an addition: ONNX Runtime's gradient of Where does not add up what Where itself repeats.
+    nothing = layer.op("Mul", [layer.op("Cast", [within], to=x.dtype), zero])
+    repeated = layer.op("Add", [factors.value, nothing])
+    chosen = Tensor(layer.op("Where", [within, repeated, one]), Layout.KERAS)
     products = reduced("ReduceProd", chosen, [x.rank], layer, keepdims=False)
     return Tensor(layer.transposed(products.value, [last.index(other) for other in range(x.rank)]), Layout.KERAS)

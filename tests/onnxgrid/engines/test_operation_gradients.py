@@ -49,6 +49,7 @@ WITHOUT_GRADIENT = {
         "NotEqual",
         "OneHot",
         "OnesLike",
+        "SearchSorted",
         "Signbit",
         "ZerosLike",
     ]

@@ -68,8 +68,9 @@ def test_processes_that_would_not_do_the_same_refuse(
     write_run(tmp_path / "1", **changes)
     group = Group(2, tmp_path / "logs", train_in_own_folder, str(tmp_path), seeds)
     assert group.end() == [1, 1]
-    told, silent = sorted([group.err(0), group.err(1)], reverse=True)
-    assert silent == ""
+    # Behind what torch's store says about the end of the process that it lay in, if that ends first.
+    told, silent = sorted((group.err(rank)[group.err(rank).find("Error: At") :] for rank in (0, 1)), reverse=True)
+    assert "Error" not in silent
     sentence = message.replace("must be .*", "must be the same in all processes, but is not")
     assert re.fullmatch(rf"Error: At the start, {sentence}\n{re.escape(FIX)}", told), told
     assert "Train Epoch" not in group.out(0)
