@@ -22,9 +22,10 @@ from onnxgrid.transplant.matching import Rename, unused_renames
 from onnxgrid.transplant.moments import Checkpoint, open_checkpoint, write_checkpoint
 from onnxgrid.transplant.output import check_output, is_same_file
 from onnxgrid.transplant.plan import TransplantPlan
-from onnxgrid.transplant.planning import Side, plan_between
+from onnxgrid.transplant.planning import plan_between
 from onnxgrid.transplant.report import TransplantReport
 from onnxgrid.transplant.rules import TransplantRules
+from onnxgrid.transplant.sides import Side
 from onnxgrid.transplant.statistics import changes_of
 from onnxgrid.transplant.structure import Pair
 from onnxgrid.transplant.targets import Output, Target
@@ -236,7 +237,11 @@ def plan_ends(
 
 
 def _plan(ends: Ends, rules: TransplantRules, forced: tuple[tuple[str, str], ...]) -> TransplantPlan:
-    sides = Side(ends.source.place, ends.source.graph), Side(ends.target_place, ends.target_graph)
+    path = None if isinstance(ends.target, MemoryTarget) else ends.target.path
+    sides = (
+        Side(ends.source.place, ends.source.graph, ends.source.path),
+        Side(ends.target_place, ends.target_graph, path),
+    )
     pairs = {target: Pair(source, 1.0) for target, source in forced}
     return plan_between(
         ends.source.weights, sides[0], ends.target.parameters, sides[1], rules, expected_names(ends), forced=pairs
