@@ -9,7 +9,7 @@ import onnx
 import onnx_ir as ir
 
 from converters.errors import WeightFileError
-from converters.weights import NetworkLayer, Weight, Weights, network_layers, read_weights
+from converters.weights import NetworkLayer, Weight, Weights, network_layers, read_weights, without_counters
 from converters.weights.keras import HDF5_SUFFIXES, KERAS3_SUFFIX, stated_network
 from converters.weights.keras2_layout import keras2_names
 from converters.weights.onnx import fill_initializers, initializer_weights, open_onnx
@@ -114,7 +114,7 @@ def open_ends(
     filled = _target(target, _layers(_first(of_target, of_source)) or stated_network(Path(source)), target_place)
     told = _first(of_source, of_target, filled.graph)
     by_target = stated_network(Path(target)) if told is None and isinstance(target, Path | str) else ()
-    weights = read_weights(Path(source), by_target or _layers(told))
+    weights = without_counters(read_weights(Path(source), by_target or _layers(told)))
     return Ends(Source(str(source), Path(source), weights, of_source), filled, _first(of_target, filled.graph))
 
 

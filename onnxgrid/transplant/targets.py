@@ -22,6 +22,7 @@ from converters.weights import (
     network_layers,
     read_weights,
     rewrite_weights,
+    without_counters,
     write_weights,
 )
 from converters.weights.keras_arrays import KerasArray
@@ -184,7 +185,8 @@ class WeightsTarget(Target):
 
     @property
     def parameters(self) -> tuple[TargetParameter, ...]:
-        return tuple(TargetParameter(name, layer_of(name), weight.shape) for name, weight in self._weights.items())
+        weights = without_counters(self._weights).items()  # counters stay, but are none to be filled
+        return tuple(TargetParameter(name, layer_of(name), weight.shape) for name, weight in weights)
 
     @property
     def weights(self) -> Weights:
