@@ -15,6 +15,7 @@ from converters.weights.keras2_layout import keras2_names
 from converters.weights.onnx import fill_initializers, initializer_weights, open_onnx
 from converters.weights.onnx_file import OnnxFile
 from onnxgrid.errors import TransplantError
+from onnxgrid.transplant.output import is_same_file
 from onnxgrid.transplant.plan import TargetParameter, describe_targets
 from onnxgrid.transplant.targets import MODEL_SUFFIX, Target, open_target
 
@@ -111,11 +112,15 @@ def open_ends(
         filled = _target(target, _layers(_first(of_target, opened.graph)), target_place)
         return Ends(opened, filled, _first(of_target, filled.graph))
     assert isinstance(source, Path | str)
-    filled = _target(target, _layers(_first(of_target, of_source)) or stated_network(Path(source)), target_place)
+    path = Path(source)
+    filled = _target(target, _layers(_first(of_target, of_source)) or stated_network(path), target_place)
     told = _first(of_source, of_target, filled.graph)
+    if isinstance(filled, Target) and (of_source is None or of_target is None) and is_same_file(path, filled.path):
+        # One file that is to be another format is read once, and says once what it lacks.
+        return Ends(Source(str(source), path, without_counters(filled.weights), told), filled, told)
     by_target = stated_network(Path(target)) if told is None and isinstance(target, Path | str) else ()
-    weights = without_counters(read_weights(Path(source), by_target or _layers(told)))
-    return Ends(Source(str(source), Path(source), weights, of_source), filled, _first(of_target, filled.graph))
+    weights = without_counters(read_weights(path, by_target or _layers(told)))
+    return Ends(Source(str(source), path, weights, of_source), filled, _first(of_target, filled.graph))
 
 
 def _is_model(end: FileOrModel) -> bool:

@@ -32,6 +32,8 @@ class Rename:
             pattern = re.compile(regex)
         except re.error as error:
             raise _not_a_rename(f"has a regular expression that is wrong: {error}", text) from None
+        except (RecursionError, OverflowError):
+            raise _not_a_rename("has a regular expression that is nested too deeply, or counts too far", text) from None
         try:
             pattern.sub(replacement, "")  # re checks the template even where nothing matches
         except (re.error, IndexError) as error:

@@ -242,3 +242,14 @@ def test_counters_of_torch_stay_those_of_the_target(first: str, second: str, tmp
     filled = {name: np.asarray(read[second](out)[name]).tolist() for name in COUNTED}
     assert filled == {"bn.weight": [1, 2], "bn.num_batches_tracked": 0}
     assert diff(source, out).equal
+
+
+def test_a_file_that_becomes_another_format_says_once_what_it_lacks(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "nameless.weights.h5"
+    with h5py.File(path, "w") as file:
+        file["layers/dense/vars/0"] = np.zeros((2, 3), np.float32)
+    transplant(path, path, tmp_path / "out.npz")
+    assert list(np.load(tmp_path / "out.npz")) == ["dense.weight"]
+    assert len(caplog.messages) == 1
