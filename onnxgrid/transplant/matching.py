@@ -10,6 +10,9 @@ __all__ = ["Rename", "rename_all", "unused_renames"]
 
 ARROW = "=>"
 
+MAX_SHOWN = 200
+"""Characters of a rename that an error shows."""
+
 
 @dataclass(frozen=True)
 class Rename:
@@ -48,7 +51,8 @@ class Rename:
 
 
 def _not_a_rename(problem: str, text: str) -> TransplantError:
-    return TransplantError(problem, place=f"rename '{text}'", fix=r"Write for example '^enc_(\d)\.=>down_\1.'.")
+    shown = text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
+    return TransplantError(problem, place=f"rename '{shown}'", fix=r"Write for example '^enc_(\d)\.=>down_\1.'.")
 
 
 def rename_all(names: Iterable[str], renames: Sequence[Rename]) -> dict[str, str]:
