@@ -105,7 +105,11 @@ def open_ends(
 
     Raises:
         WeightFileError: if a file cannot be read.
+        TypeError: if an end is neither a path nor a model.
     """
+    for which, end in (("source", source), ("target", target)):
+        if not isinstance(end, FileOrModel):
+            raise TypeError(f"{which} is a {type(end).__name__}, not a path, an onnx.ModelProto or an onnx_ir.Model")
     of_source, of_target = _stated(source, source_graph, "source"), _stated(target, target_graph, "target")
     if _is_model(source):
         opened = _model(source)

@@ -1,12 +1,13 @@
 """Which name of the source stands for which name of the target: the user's renames, in order."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from onnxgrid.errors import TransplantError
 
-__all__ = ["Rename", "rename_all", "unused_renames"]
+__all__ = ["Rename", "common_prefix", "prefix_rename", "rename_all", "unused_renames"]
 
 ARROW = "=>"
 
@@ -84,3 +85,36 @@ def unused_renames(names: Iterable[str], renames: Sequence[Rename]) -> list[Rena
             unused.append(rename)
         current = [rename(name) for name in current]
     return unused
+
+
+def common_prefix(names: Sequence[str], wanted: Collection[str]) -> str:
+    """What stands before all names, and without which most of them are wanted; empty if there is no such thing, or one
+    is wanted as it is.
+
+    Checkpoints hold a model within another object so, as Lightning's `model.`.
+    """
+    if not names or any(name in wanted for name in names):
+        return ""
+    prefix = _best_prefix(names, wanted)
+    stripped = [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
+    enough = len(stripped) == len(names) and 2 * sum(name in wanted for name in stripped) > len(names)
+    return prefix if enough else ""
+
+
+def prefix_rename(names: Sequence[str], wanted: Collection[str]) -> str:
+    """The rename that takes off, or puts before the names, what most of them are not wanted for; empty if none does."""
+    prefix = _best_prefix(names, wanted)
+    if prefix:
+        return f"^{re.escape(prefix)}{ARROW}"
+    prefix = _best_prefix(list(wanted), set(names))
+    return f"^{ARROW}{prefix}" if prefix else ""
+
+
+def _best_prefix(names: Sequence[str], wanted: Collection[str]) -> str:
+    """The prefix, of whole parts between dots, without which most names are wanted; empty if without any none is."""
+    found: Counter[str] = Counter()
+    for name in names:
+        for dot in re.finditer(r"\.", name):
+            if name[dot.end() :] in wanted:
+                found[name[: dot.end()]] += 1
+    return found.most_common(1)[0][0] if found else ""

@@ -1,7 +1,9 @@
 """From two ends and the rules to a plan: asks the graphs, where there are any, what names and shapes do not tell."""
 
 import logging
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 from converters.roles import layer_of
 from converters.weights import Weights
@@ -9,6 +11,7 @@ from onnxgrid.errors import TransplantError
 from onnxgrid.transplant.adaptation.kernels import is_kernel
 from onnxgrid.transplant.adaptation.rule import Slot
 from onnxgrid.transplant.flatten_order import require_known_orders, warn_of_unknown_orders
+from onnxgrid.transplant.matching import Rename, common_prefix, rename_all
 from onnxgrid.transplant.plan import NOTHING, TargetParameter, TransplantPlan, Uses, plan_transplant
 from onnxgrid.transplant.rules import MatchBy, TransplantRules
 from onnxgrid.transplant.sides import Side, with_graphs
@@ -50,6 +53,7 @@ def plan_between(
     wanted = {target.name: target.shape for target in targets}
     source_uses = _uses(source_side, shapes, rules.source_sizes, asked=asked)
     target_uses = _uses(target_side, wanted, rules.target_sizes, asked=asked)
+    rules = _without_prefix(source, source_side, wanted, target_side, rules)
     plan = plan_transplant(
         source,
         targets,
@@ -68,6 +72,24 @@ def plan_between(
     if "galerkin" in rules.adapt:
         _warn_of_other_kernels(plan, target_side.place)
     return plan
+
+
+def _without_prefix(
+    source: Weights, source_side: Side, wanted: Collection[str], target_side: Side, rules: TransplantRules
+) -> TransplantRules:
+    """The rules; where no name of the source is one of the target's but for one prefix, those that take it off too."""
+    prefix = common_prefix(list(rename_all(source, rules.renames)), wanted)
+    if not prefix:
+        return rules
+    rename = Rename(re.compile(f"^{re.escape(prefix)}"), "")
+    logger.warning(
+        "%s: all names begin with '%s', and those of %s do not: it was taken off, as by --map '%s'",
+        source_side.place,
+        prefix,
+        target_side.place,
+        rename,
+    )
+    return replace(rules, renames=(*rules.renames, rename))
 
 
 def _pairs(source: Weights, source_side: Side, target_side: Side) -> dict[str, Pair]:
