@@ -14,7 +14,7 @@ import numpy as np
 import onnx_ir as ir
 
 from converters.roles import initializer_roles, layer_of
-from converters.weights import Weight, Weights
+from converters.weights import Weight, Weights, without_counters
 from converters.weights.onnx import initializer_tensor, initializer_weight
 from converters.weights.onnx_file import OnnxFile
 from onnxgrid.graph_difference import layer_lines, model_lines, nodes_by_layer
@@ -138,7 +138,11 @@ def diff(a: "FileOrModel", b: "FileOrModel", *, tolerance: float = 0.0) -> Model
     first, second = ends.source, ends.target
     graphs = (first.graph, ends.target_graph)
     both = graphs[0] is not None and graphs[1] is not None
-    weights = (_tensors(a, first.weights), _tensors(b, second.weights)) if both else (first.weights, second.weights)
+    weights = (
+        (_tensors(a, first.weights), _tensors(b, second.weights))
+        if both
+        else (first.weights, without_counters(second.weights))
+    )
     tensors = list(_tensor_differences(*weights, tolerance))
     structure: list[str] = []
     layers: dict[str, list[str]] = {}

@@ -19,7 +19,7 @@ from converters.roles import (
     kind_of_name,
     layer_of,
 )
-from converters.weights import Weight, read_weights
+from converters.weights import Weight, read_weights, without_counters
 from converters.weights.onnx import initializer_tensor
 from converters.weights.onnx_file import OnnxFile
 
@@ -178,7 +178,7 @@ def inspect_model(path: Path | str) -> ModelSummary:
     if path.suffix.lower() == ".onnx":
         return summarize_model(OnnxFile.open(path).model, str(path))
     layers: dict[str, list[TensorSummary]] = {}
-    for weight in read_weights(path).values():
+    for weight in without_counters(read_weights(path)).values():
         layers.setdefault(layer_of(weight.name), []).append(_tensor_of_weight(weight))
     return ModelSummary(
         file=str(path),

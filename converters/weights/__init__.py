@@ -19,7 +19,7 @@ from converters.weights.registry import (
     write_weights,
     writes,
 )
-from converters.weights.weight import Weight, Weights, cast_weights
+from converters.weights.weight import Weight, Weights, cast_weights, without_counters
 
 __all__ = [
     "READERS",
@@ -42,6 +42,7 @@ __all__ = [
     "rewrite_weights",
     "safetensors",
     "torch",
+    "without_counters",
     "write_weights",
     "writes",
 ]

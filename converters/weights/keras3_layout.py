@@ -72,6 +72,12 @@ def read_keras3_layout(
     names = {_owner(group.path)[0]: group.name for group in groups if group.name and not _owner(group.path)[1]}
     by_name = {layer.name: layer for layer in network}
     known = stated if names or stated or not network else _known_by_order(groups, network, file)
+    if not (names or stated or network) and any(group.weights for group in groups):
+        logger.warning(
+            "%s: does not say the names of its layers, nor what those wrap: they are named by their places in the "
+            "file; name the model that the weights are of (onnxgrid transplant --source-graph MODEL.onnx)",
+            file.name,
+        )
     variables: list[NamedVariable] = []
     for group in groups:
         owner, part = _owner(group.path)

@@ -18,7 +18,7 @@ from converters.errors import WeightFileError
 from converters.weights.registry import Writing, reads, rewrites, writes
 from converters.weights.torch_archive import save_content
 from converters.weights.torch_content import TorchContent, load_content
-from converters.weights.weight import Array, Weight, Weights, collect_weights
+from converters.weights.weight import COUNTER, Array, Weight, Weights, collect_weights
 
 if TYPE_CHECKING:
     import torch
@@ -48,9 +48,6 @@ MAX_NESTING = 4
 
 WRAPPERS = ("module.", "_orig_mod.")
 """What DataParallel and `torch.compile` put before all names of the model that they wrap."""
-
-COUNTER = ".num_batches_tracked"
-"""torch's BatchNormalization counts its batches; no ONNX operator does, so this is not a weight."""
 
 MAX_FREE_EXPANSION_BYTES = 2**26
 """A tensor whose entries share memory, as those of `expand` do, may become 64 MiB."""

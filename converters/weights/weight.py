@@ -12,7 +12,17 @@ import numpy.typing as npt
 from converters.errors import WeightFileError
 from converters.weights.stored import ByteRange, FileArray
 
-__all__ = ["FLOAT_DTYPES", "Array", "Weight", "Weights", "as_bytes", "cast_weights", "collect_weights"]
+__all__ = [
+    "COUNTER",
+    "FLOAT_DTYPES",
+    "Array",
+    "Weight",
+    "Weights",
+    "as_bytes",
+    "cast_weights",
+    "collect_weights",
+    "without_counters",
+]
 
 Array = npt.NDArray[Any]
 
@@ -156,6 +166,15 @@ def cast_weights(weights: Weights, dtype: npt.DTypeLike) -> Weights:
     return MappingProxyType(
         {name: weight.cast(dtype) if weight.dtype in FLOAT_DTYPES else weight for name, weight in weights.items()}
     )
+
+
+COUNTER = ".num_batches_tracked"
+"""torch's BatchNormalization counts its batches; no ONNX operator does, so this is not a weight."""
+
+
+def without_counters(weights: Weights) -> Weights:
+    """The weights of a file, without what only torch counts: such a number is none that a network computes with."""
+    return MappingProxyType({name: weight for name, weight in weights.items() if not name.endswith(COUNTER)})
 
 
 def collect_weights(weights: Iterable[Weight]) -> Weights:

@@ -21,7 +21,8 @@ PIPED_COLUMNS = 200
 @click.argument("model", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def command(model: Path, as_json: bool) -> None:
-    """Show the layers, initializers, shapes and counts of MODEL (.onnx), or of a weight file (.pt, .pth).
+    """Show the layers, initializers, shapes and counts of MODEL (.onnx), or the arrays of a weight file: .pt, .pth,
+    .h5, .weights.h5, .keras, .safetensors, .safetensors.index.json, .npz, .npy.
 
     \b
     Example:

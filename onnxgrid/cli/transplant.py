@@ -155,7 +155,8 @@ def command(
     """Write TARGET with every weight that SOURCE has by the same name and shape.
 
     SOURCE and TARGET are models (.onnx) or weight files: .pt, .pth, .h5, .weights.h5, .keras, .safetensors, .npz, .npy.
-    Ends with 0 if what was asked happened; 1 if no weight was carried, or a --map matched no name; 2 if the files or
+    Ends with 0 if what was asked happened; 1 if no weight was carried, and so nothing written, or a --map matched no
+    name; 2 if the files or
     options cannot be used.
 
     \b
@@ -185,7 +186,7 @@ def command(
         )
     _save(done, report=report, html=html, freeze=freeze_out, rates=rates_out)
     _print(done, table=table, as_json=as_json)
-    if done.written and (not done.plan.carried or done.unused_renames):
+    if not dry_run and (not done.plan.carried or done.unused_renames):
         context.exit(1)
 
 

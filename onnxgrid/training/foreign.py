@@ -7,7 +7,9 @@
 """
 
 import onnx_ir as ir
-from onnx_ir.passes.common import LiftConstantsToInitializersPass, ShapeInferencePass
+from onnx_ir.passes.common import LiftConstantsToInitializersPass
+
+from onnxgrid.shape_inference import infer_shapes
 
 __all__ = ["ready_for_training"]
 
@@ -21,7 +23,7 @@ def ready_for_training(model: ir.Model) -> None:
     for node in model.graph:
         if node.domain == "" and node.op_type == "BatchNormalization":
             _separate(model.graph, node)
-    ShapeInferencePass()(model)
+    infer_shapes(model)
 
 
 def _separate(graph: ir.Graph, node: ir.Node) -> None:

@@ -41,8 +41,8 @@ def transplant(
     """Write `out`: the target with every weight that `source` has by the same name and shape; report.
 
     Parameters and BatchNormalization statistics are carried; values are cast to the target's type. Neither end is
-    changed; `out` appears whole or not at all, and needs neither of them. A model in memory (`onnx.ModelProto`,
-    `onnx_ir.Model`) needs no `out`: `TransplantReport.model` is a filled copy of it.
+    changed; `out` appears whole or not at all, and needs neither of them. Nothing is written if nothing is carried. A
+    model in memory (`onnx.ModelProto`, `onnx_ir.Model`) needs no `out`: `TransplantReport.model` is a filled copy.
 
     Args:
         source: a model (`.onnx`) or a weight file (`.pt`, `.pth`, `.h5`, `.weights.h5`, `.keras`, `.safetensors`,

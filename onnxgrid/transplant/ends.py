@@ -9,12 +9,13 @@ import onnx
 import onnx_ir as ir
 
 from converters.errors import WeightFileError
-from converters.weights import NetworkLayer, Weight, Weights, network_layers, read_weights
+from converters.weights import NetworkLayer, Weight, Weights, network_layers, read_weights, without_counters
 from converters.weights.keras import HDF5_SUFFIXES, KERAS3_SUFFIX, stated_network
 from converters.weights.keras2_layout import keras2_names
 from converters.weights.onnx import fill_initializers, initializer_weights, open_onnx
 from converters.weights.onnx_file import OnnxFile
 from onnxgrid.errors import TransplantError
+from onnxgrid.transplant.output import is_same_file
 from onnxgrid.transplant.plan import TargetParameter, describe_targets
 from onnxgrid.transplant.targets import MODEL_SUFFIX, Target, open_target
 
@@ -104,18 +105,26 @@ def open_ends(
 
     Raises:
         WeightFileError: if a file cannot be read.
+        TypeError: if an end is neither a path nor a model.
     """
+    for which, end in (("source", source), ("target", target)):
+        if not isinstance(end, FileOrModel):
+            raise TypeError(f"{which} is a {type(end).__name__}, not a path, an onnx.ModelProto or an onnx_ir.Model")
     of_source, of_target = _stated(source, source_graph, "source"), _stated(target, target_graph, "target")
     if _is_model(source):
         opened = _model(source)
         filled = _target(target, _layers(_first(of_target, opened.graph)), target_place)
         return Ends(opened, filled, _first(of_target, filled.graph))
     assert isinstance(source, Path | str)
-    filled = _target(target, _layers(_first(of_target, of_source)) or stated_network(Path(source)), target_place)
+    path = Path(source)
+    filled = _target(target, _layers(_first(of_target, of_source)) or stated_network(path), target_place)
     told = _first(of_source, of_target, filled.graph)
+    if isinstance(filled, Target) and (of_source is None or of_target is None) and is_same_file(path, filled.path):
+        # One file that is to be another format is read once, and says once what it lacks.
+        return Ends(Source(str(source), path, without_counters(filled.weights), told), filled, told)
     by_target = stated_network(Path(target)) if told is None and isinstance(target, Path | str) else ()
-    weights = read_weights(Path(source), by_target or _layers(told))
-    return Ends(Source(str(source), Path(source), weights, of_source), filled, _first(of_target, filled.graph))
+    weights = without_counters(read_weights(path, by_target or _layers(told)))
+    return Ends(Source(str(source), path, weights, of_source), filled, _first(of_target, filled.graph))
 
 
 def _is_model(end: FileOrModel) -> bool:

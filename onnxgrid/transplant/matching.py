@@ -1,14 +1,18 @@
 """Which name of the source stands for which name of the target: the user's renames, in order."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from onnxgrid.errors import TransplantError
 
-__all__ = ["Rename", "rename_all", "unused_renames"]
+__all__ = ["Rename", "common_prefix", "prefix_rename", "rename_all", "unused_renames"]
 
 ARROW = "=>"
+
+MAX_SHOWN = 200
+"""Characters of a rename that an error shows."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,8 @@ class Rename:
             pattern = re.compile(regex)
         except re.error as error:
             raise _not_a_rename(f"has a regular expression that is wrong: {error}", text) from None
+        except (RecursionError, OverflowError):
+            raise _not_a_rename("has a regular expression that is nested too deeply, or counts too far", text) from None
         try:
             pattern.sub(replacement, "")  # re checks the template even where nothing matches
         except (re.error, IndexError) as error:
@@ -46,7 +52,8 @@ class Rename:
 
 
 def _not_a_rename(problem: str, text: str) -> TransplantError:
-    return TransplantError(problem, place=f"rename '{text}'", fix=r"Write for example '^enc_(\d)\.=>down_\1.'.")
+    shown = text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
+    return TransplantError(problem, place=f"rename '{shown}'", fix=r"Write for example '^enc_(\d)\.=>down_\1.'.")
 
 
 def rename_all(names: Iterable[str], renames: Sequence[Rename]) -> dict[str, str]:
@@ -78,3 +85,36 @@ def unused_renames(names: Iterable[str], renames: Sequence[Rename]) -> list[Rena
             unused.append(rename)
         current = [rename(name) for name in current]
     return unused
+
+
+def common_prefix(names: Sequence[str], wanted: Collection[str]) -> str:
+    """What stands before all names, and without which most of them are wanted; empty if there is no such thing, or one
+    is wanted as it is.
+
+    Checkpoints hold a model within another object so, as Lightning's `model.`.
+    """
+    if not names or any(name in wanted for name in names):
+        return ""
+    prefix = _best_prefix(names, wanted)
+    stripped = [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
+    enough = len(stripped) == len(names) and 2 * sum(name in wanted for name in stripped) > len(names)
+    return prefix if enough else ""
+
+
+def prefix_rename(names: Sequence[str], wanted: Collection[str]) -> str:
+    """The rename that takes off, or puts before the names, what most of them are not wanted for; empty if none does."""
+    prefix = _best_prefix(names, wanted)
+    if prefix:
+        return f"^{re.escape(prefix)}{ARROW}"
+    prefix = _best_prefix(list(wanted), set(names))
+    return f"^{ARROW}{prefix}" if prefix else ""
+
+
+def _best_prefix(names: Sequence[str], wanted: Collection[str]) -> str:
+    """The prefix, of whole parts between dots, without which most names are wanted; empty if without any none is."""
+    found: Counter[str] = Counter()
+    for name in names:
+        for dot in re.finditer(r"\.", name):
+            if name[dot.end() :] in wanted:
+                found[name[: dot.end()]] += 1
+    return found.most_common(1)[0][0] if found else ""

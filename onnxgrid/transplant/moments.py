@@ -21,7 +21,7 @@ from onnxgrid.transplant.plan import Match, TransplantPlan
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Checkpoint", "open_checkpoint", "write_checkpoint"]
+__all__ = ["FORMAT", "SUFFIXES", "Checkpoint", "open_checkpoint", "write_checkpoint"]
 
 FORMAT = "onnxgrid-checkpoint"
 

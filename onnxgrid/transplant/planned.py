@@ -18,13 +18,14 @@ from converters.weights.weight import FLOAT_DTYPES
 from onnxgrid.errors import TransplantError
 from onnxgrid.transplant.apply import carried_weights
 from onnxgrid.transplant.ends import Ends, FileOrModel, MemoryTarget, Model, expected_names, open_ends
-from onnxgrid.transplant.matching import Rename, unused_renames
+from onnxgrid.transplant.matching import Rename, prefix_rename, rename_all, unused_renames
 from onnxgrid.transplant.moments import Checkpoint, open_checkpoint, write_checkpoint
 from onnxgrid.transplant.output import check_output, is_same_file
 from onnxgrid.transplant.plan import TransplantPlan
-from onnxgrid.transplant.planning import Side, plan_between
+from onnxgrid.transplant.planning import plan_between
 from onnxgrid.transplant.report import TransplantReport
 from onnxgrid.transplant.rules import TransplantRules
+from onnxgrid.transplant.sides import Side
 from onnxgrid.transplant.statistics import changes_of
 from onnxgrid.transplant.structure import Pair
 from onnxgrid.transplant.targets import Output, Target
@@ -126,14 +127,14 @@ class PlannedTransplant:
         changes = changes_of(self.plan, self.ends.source.weights, self.ends.target.weights) if statistics else {}
         model: Model | None = None
         moments: tuple[str, ...] = ()
+        written = out is not None and not dry_run and bool(self.plan.carried)
         if isinstance(target, MemoryTarget):
-            model = None if dry_run else self._fill(target, out)
-        elif not dry_run:
+            model = None if dry_run else self._fill(target, out if written else None)
+        elif written:
             assert out is not None, "a file is written to a file, as was checked"
             how = Output(dtype=_float_dtype(dtype), max_shard_bytes=max_shard_bytes, head_start=head_start)
             moments = self._write(target, out, how)
         places = self.ends.source.place, self.ends.target_place, None if out is None else str(out)
-        written = out is not None and not dry_run
         unused = tuple(str(rename) for rename in self._unused_renames())
         return TransplantReport(*places, written, self.plan, changes, moments, unused, model)
 
@@ -164,10 +165,17 @@ class PlannedTransplant:
             logger.warning("%s: no name matches the rename '%s'", place, rename)
         if self.plan.targets and not self.plan.carried:
             logger.warning(
-                "%s: nothing to copy into %s: no parameter has the same name and shape in both",
+                "%s: nothing to copy into %s: no parameter has the same name and shape in both%s",
                 place,
                 self.ends.target_place,
+                self._hint(),
             )
+
+    def _hint(self) -> str:
+        """The rename that would make names match, where it is one of a prefix."""
+        names = list(rename_all(self.ends.source.weights, self.rules.renames))
+        rename = prefix_rename(names, {parameter.name for parameter in self.plan.targets})
+        return f" (names would match with --map '{rename}')" if rename else ""
 
     def _unused_renames(self) -> list[Rename]:
         return unused_renames(self.ends.source.weights, self.rules.renames)
@@ -236,7 +244,11 @@ def plan_ends(
 
 
 def _plan(ends: Ends, rules: TransplantRules, forced: tuple[tuple[str, str], ...]) -> TransplantPlan:
-    sides = Side(ends.source.place, ends.source.graph), Side(ends.target_place, ends.target_graph)
+    path = None if isinstance(ends.target, MemoryTarget) else ends.target.path
+    sides = (
+        Side(ends.source.place, ends.source.graph, ends.source.path),
+        Side(ends.target_place, ends.target_graph, path),
+    )
     pairs = {target: Pair(source, 1.0) for target, source in forced}
     return plan_between(
         ends.source.weights, sides[0], ends.target.parameters, sides[1], rules, expected_names(ends), forced=pairs

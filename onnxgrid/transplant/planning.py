@@ -1,37 +1,26 @@
 """From two ends and the rules to a plan: asks the graphs, where there are any, what names and shapes do not tell."""
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-
-import onnx_ir as ir
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 from converters.roles import layer_of
 from converters.weights import Weights
 from onnxgrid.errors import TransplantError
 from onnxgrid.transplant.adaptation.kernels import is_kernel
 from onnxgrid.transplant.adaptation.rule import Slot
+from onnxgrid.transplant.flatten_order import require_known_orders, warn_of_unknown_orders
+from onnxgrid.transplant.matching import Rename, common_prefix, rename_all
 from onnxgrid.transplant.plan import NOTHING, TargetParameter, TransplantPlan, Uses, plan_transplant
 from onnxgrid.transplant.rules import MatchBy, TransplantRules
+from onnxgrid.transplant.sides import Side, with_graphs
 from onnxgrid.transplant.structure import Pair, pair_by_structure
 from onnxgrid.transplant.usage import Flattened, ParameterUse, parameter_uses
 
-__all__ = ["Side", "plan_between"]
+__all__ = ["plan_between"]
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Side:
-    """The source or the target of a transplant, for what only a graph can tell.
-
-    Args:
-        place: the file, for errors.
-        graph: the model that the weights are of; None if it is not known.
-    """
-
-    place: str
-    graph: ir.Model | None = None
 
 
 def plan_between(
@@ -53,16 +42,18 @@ def plan_between(
     Raises:
         TransplantError: if the rules do not fit these names, or ask for a graph that is not known.
     """
+    source_side, target_side = with_graphs(source_side, target_side, rules)
     pairs: Mapping[str, Pair] = {}
     if rules.match is MatchBy.STRUCTURE:
         pairs = _pairs(source, source_side, target_side)
-    # Where nothing is to be adapted, and not both tell of an order, graphs have nothing to say.
-    stated = bool(rules.adapt or rules.source_sizes or rules.target_sizes)
-    asked = stated or (source_side.graph is not None and target_side.graph is not None)
+    # Where nothing is to be adapted, and one graph is alone with what Keras wrote, it has nothing to say.
+    told = source_side.graph is not None and target_side.graph is not None
+    asked = rules.asks_for_sizes or told or not (source_side.is_of_keras and target_side.is_of_keras)
     shapes = {name: weight.shape for name, weight in source.items()}
     wanted = {target.name: target.shape for target in targets}
     source_uses = _uses(source_side, shapes, rules.source_sizes, asked=asked)
     target_uses = _uses(target_side, wanted, rules.target_sizes, asked=asked)
+    rules = _without_prefix(source, source_side, wanted, target_side, rules)
     plan = plan_transplant(
         source,
         targets,
@@ -73,11 +64,32 @@ def plan_between(
         forced=forced,
         expected_names=expected_names,
     )
+    sides = (source_side, source_uses), (target_side, target_uses)
+    require_known_orders(plan, *sides, {"source": rules.source_sizes, "target": rules.target_sizes})
+    warn_of_unknown_orders(plan, *sides)
     if "dense-resample" in rules.adapt:
-        _warn_of_unknown_sizes(plan, (source_side, source_uses), (target_side, target_uses))
+        _warn_of_unknown_sizes(plan, *sides)
     if "galerkin" in rules.adapt:
         _warn_of_other_kernels(plan, target_side.place)
     return plan
+
+
+def _without_prefix(
+    source: Weights, source_side: Side, wanted: Collection[str], target_side: Side, rules: TransplantRules
+) -> TransplantRules:
+    """The rules; where no name of the source is one of the target's but for one prefix, those that take it off too."""
+    prefix = common_prefix(list(rename_all(source, rules.renames)), wanted)
+    if not prefix:
+        return rules
+    rename = Rename(re.compile(f"^{re.escape(prefix)}"), "")
+    logger.warning(
+        "%s: all names begin with '%s', and those of %s do not: it was taken off, as by --map '%s'",
+        source_side.place,
+        prefix,
+        target_side.place,
+        rename,
+    )
+    return replace(rules, renames=(*rules.renames, rename))
 
 
 def _pairs(source: Weights, source_side: Side, target_side: Side) -> dict[str, Pair]:

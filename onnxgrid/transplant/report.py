@@ -31,7 +31,7 @@ class TransplantReport:
         source: the file, or what stands for it in errors.
         target: the same.
         out: the file; None where none was named.
-        written: false after a dry run.
+        written: false after a dry run, and where nothing was to be carried.
         statistics: by name of the target's parameters, their values before and after, where this was asked for.
         moments: parameters of a checkpoint whose moments the optimizer has from the source.
         unused_renames: those that matched no name of the source.
@@ -66,7 +66,9 @@ class TransplantReport:
     def _outcome(self) -> str:
         if self.written:
             return str(self.out)
-        return "dry run, nothing written" if self.model is None else "model in memory"
+        if self.model is not None:
+            return "model in memory"
+        return "dry run, nothing written" if self.plan.carried else "nothing to carry, nothing written"
 
     def to_json(self) -> dict[str, Any]:
         """Files, counts and lists, of strings, numbers, lists, dicts and None only."""

@@ -11,7 +11,7 @@ from onnxgrid.transplant.adaptation import require_rules
 from onnxgrid.transplant.matching import Rename
 from onnxgrid.transplant.usage import Flattened
 
-__all__ = ["MatchBy", "TransplantRules", "parse_sizes"]
+__all__ = ["CHANNELS_FIRST", "MatchBy", "TransplantRules", "parse_sizes"]
 
 CHANNELS_FIRST = "channels_first:"
 """Before sizes that stand in torch's order."""
@@ -86,6 +86,11 @@ class TransplantRules:
             source_sizes=dict(parse_sizes(text) for text in source_sizes),
             target_sizes=dict(parse_sizes(text) for text in target_sizes),
         )
+
+    @property
+    def asks_for_sizes(self) -> bool:
+        """Whether it matters what the inputs of a Dense were before a Flatten."""
+        return bool(self.adapt or self.source_sizes or self.target_sizes)
 
     def selects(self, layer: str, name: str) -> bool:
         """Whether a parameter, named as in the target, is to be carried."""

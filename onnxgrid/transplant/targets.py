@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING
 import numpy.typing as npt
 import onnx_ir as ir
 
-from converters.json_text import parse_json
-from converters.keras_version import major_version
 from converters.roles import layer_of
 from converters.weights import (
     NetworkLayer,
@@ -24,18 +22,18 @@ from converters.weights import (
     network_layers,
     read_weights,
     rewrite_weights,
+    without_counters,
     write_weights,
 )
-from converters.weights.keras import ARCHIVE_SUFFIX, HDF5_SUFFIXES, stated_config
 from converters.weights.keras_arrays import KerasArray
 from converters.weights.onnx import open_onnx
 from converters.weights.onnx_file import OnnxFile
 from onnxgrid.errors import TransplantError
 from onnxgrid.transplant.plan import TargetParameter, describe_targets
+from onnxgrid.transplant.sides import keras_network
 
 if TYPE_CHECKING:
     from converters.head_start import HeadStart
-    from converters.network import Network
     from converters.to_keras import KerasNetwork
 
 __all__ = ["MODEL_SUFFIX", "Output", "Target", "open_target"]
@@ -187,7 +185,8 @@ class WeightsTarget(Target):
 
     @property
     def parameters(self) -> tuple[TargetParameter, ...]:
-        return tuple(TargetParameter(name, layer_of(name), weight.shape) for name, weight in self._weights.items())
+        weights = without_counters(self._weights).items()  # counters stay, but are none to be filled
+        return tuple(TargetParameter(name, layer_of(name), weight.shape) for name, weight in weights)
 
     @property
     def weights(self) -> Weights:
@@ -201,7 +200,7 @@ class WeightsTarget(Target):
         from converters.build import build_model  # all layers, which nothing else here needs
         from converters.to_keras import to_keras
 
-        network = self._network()
+        network = keras_network(self.path)
         if network is None:
             raise TransplantError(
                 "does not say which layers its weights are of, and in which order Keras has them, so that no such file "
@@ -212,20 +211,6 @@ class WeightsTarget(Target):
         model = build_model(network)
         self._require_axes(network_layers(model))
         return to_keras(model, str(self.path))
-
-    def _network(self) -> "Network | None":
-        """The network that the file holds beside its weights."""
-        from converters.keras_json import network_from_json, read_network
-
-        name = self.path.name.lower()
-        if name.endswith(ARCHIVE_SUFFIX):
-            return read_network(self.path)
-        stated = stated_config(self.path) if name.endswith(HDF5_SUFFIXES) else None
-        if stated is None:
-            return None
-        config, version = stated
-        place = f"{self.path}, attribute 'model_config'"
-        return network_from_json(parse_json(config, place), place, written_by=major_version(version))
 
     def _require_axes(self, network: Sequence[NetworkLayer]) -> None:
         """Nothing, if the weights were read in the order of axes that the network wants.

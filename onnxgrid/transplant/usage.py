@@ -4,7 +4,6 @@ A name and a shape do not say whether (64, 4096) is (out, in), or that 4096 was 
 does. Nothing here reads values of parameters.
 """
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
@@ -12,6 +11,7 @@ from math import prod
 import onnx_ir as ir
 
 from converters.roles import Role, initializer_roles
+from onnxgrid.shape_inference import infer_shapes
 
 __all__ = ["Flattened", "ParameterUse", "parameter_uses", "shape_is_known"]
 
@@ -103,16 +103,8 @@ def _with_shapes(model: ir.Model) -> ir.Model:
     before = [node.inputs[0] for node in flattening if node is not None and node.op_type in ("Flatten", "Reshape")]
     if all(value is None or value.shape is not None for value in before):
         return model
-    from onnx_ir.passes.common import ShapeInferencePass  # many passes, which nothing else here needs
-
     copy = model.clone()
-    # A graph in which shapes cannot be inferred just does not tell them: onnx_ir would print a traceback.
-    logger = logging.getLogger(ShapeInferencePass.__module__)
-    was_disabled, logger.disabled = logger.disabled, True
-    try:
-        ShapeInferencePass()(copy)
-    finally:
-        logger.disabled = was_disabled
+    infer_shapes(copy)
     return copy
 
 

@@ -44,7 +44,8 @@ def center(now: Slot, target: Slot) -> Step | None:
 def interpolate(now: Slot, target: Slot) -> Step | None:
     """Resample a kernel linearly: its first and its last cell stay where they are in space, the grid becomes another.
 
-    The response to constants and to linear functions of the coordinates is that of the kernel before.
+    The response to constants is that of the kernel before; and to linear functions of coordinates that run from the
+    first to the last cell of either kernel, unless one has a single cell.
     """
     return _resized("interpolate", now, target, interpolation_matrix)
 

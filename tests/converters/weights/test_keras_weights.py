@@ -514,3 +514,14 @@ def test_a_layer_that_was_renamed_is_found_under_its_new_name(tmp_path: Path) ->
         file["new"].create_dataset("old/kernel:0", data=np.ones((2, 3), np.float32))
         file["new"].create_dataset("old/bias:0", data=np.ones(3, np.float32))
     assert list(read_weights(path)) == ["new.weight", "new.bias"]
+
+
+def test_a_file_without_names_says_what_it_lacks_where_no_network_names_its_layers(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = saved_without_names(functional([layers.TimeDistributed(layers.Dense(3, name="end"))], (6, 5)), tmp_path)
+    assert list(read_weights(path)) == ["time_distributed.0", "time_distributed.1"]
+    assert caplog.messages == [
+        f"{path}: does not say the names of its layers, nor what those wrap: they are named by their places in the "
+        "file; name the model that the weights are of (onnxgrid transplant --source-graph MODEL.onnx)"
+    ]

@@ -108,6 +108,18 @@ def test_rules_are_passed_on_and_the_table_and_the_page_show_them(tmp_path):
     assert "new.weight" in page.read_text()
 
 
+def test_nothing_carried_writes_nothing_and_ends_with_1(files):
+    source, target, out = files
+    result = run(source, target, "-o", out, "--exclude", "conv")
+    assert result.exit_code == 1
+    assert result.stdout.endswith(
+        "nothing to carry, nothing written: 0 copied, 0 adapted, 1 unmatched in source, 1 unmatched in target, "
+        "0 shape mismatch, 1 excluded\n"
+    )
+    assert sorted(path.name for path in out.parent.iterdir()) == ["s.onnx", "t.onnx"]
+    assert run(source, target, "--dry-run", "--exclude", "conv").exit_code == 0
+
+
 def test_a_map_that_matches_nothing_is_written_and_ends_with_1(files):
     source, target, out = files
     result = run(source, target, "-o", out, "--map", "^enc=>dec")

@@ -69,3 +69,10 @@ def test_another_opset_is_refused(opset: int) -> None:
         f"net.onnx: the model has opset {opset}; training knows the operators of opsets 15 to 21\n"
         "  Export the model with opset 17."
     )
+
+
+def test_shapes_that_cannot_be_inferred_are_left_without_a_word(caplog: pytest.LogCaptureFixture) -> None:
+    model = ir.from_onnx_text(MERGED.replace("Mul(a, half)", "Reshape(a, ones)"))
+    ready_for_training(model)
+    assert caplog.text == ""
+    assert model.graph.node(-1).inputs[0].shape is None

@@ -14,6 +14,7 @@ from keras import layers
 
 import converters
 from converters.weights import Weights, read_weights
+from onnxgrid.difference import diff
 from onnxgrid.errors import TransplantError
 from onnxgrid.transplant import transplant
 from tests.converters.keras_oracle import convert_keras, functional, randomize
@@ -217,3 +218,38 @@ def test_weights_alone_do_not_become_a_file_by_layers(files: Files, tmp_path: Pa
         "so that no such file can be made of it\n"
         "  Give a target that is a file of the output's kind, or a model that onnxgrid convert wrote."
     )
+
+
+COUNTED = {"bn.weight": np.float32([1, 2]), "bn.num_batches_tracked": np.int64(7)}
+
+
+@pytest.mark.parametrize("second", [".pt", ".safetensors", ".npz"])
+@pytest.mark.parametrize("first", [".pt", ".safetensors", ".npz"])
+def test_counters_of_torch_stay_those_of_the_target(first: str, second: str, tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch", reason="writes .pt files")
+    safetensors = pytest.importorskip("safetensors.numpy")
+    write = {
+        ".pt": lambda held, path: torch.save({n: torch.from_numpy(np.asarray(a)) for n, a in held.items()}, path),
+        ".safetensors": lambda held, path: safetensors.save_file({n: np.asarray(a) for n, a in held.items()}, path),
+        ".npz": lambda held, path: np.savez(path, **held),
+    }
+    read = {".pt": torch.load, ".safetensors": safetensors.load_file, ".npz": np.load}
+    source, target, out = tmp_path / f"a{first}", tmp_path / f"b{second}", tmp_path / f"out{second}"
+    write[first](COUNTED, source)
+    write[second]({name: values * 0 for name, values in COUNTED.items()}, target)
+    report = transplant(source, target, out, strict=True)
+    assert report.counts() == dict.fromkeys(report.counts(), 0) | {"copied": 1}
+    filled = {name: np.asarray(read[second](out)[name]).tolist() for name in COUNTED}
+    assert filled == {"bn.weight": [1, 2], "bn.num_batches_tracked": 0}
+    assert diff(source, out).equal
+
+
+def test_a_file_that_becomes_another_format_says_once_what_it_lacks(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "nameless.weights.h5"
+    with h5py.File(path, "w") as file:
+        file["layers/dense/vars/0"] = np.zeros((2, 3), np.float32)
+    transplant(path, path, tmp_path / "out.npz")
+    assert list(np.load(tmp_path / "out.npz")) == ["dense.weight"]
+    assert len(caplog.messages) == 1

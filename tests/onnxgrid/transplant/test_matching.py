@@ -37,6 +37,18 @@ def test_a_rename_that_is_wrong_says_why(text, problem):
     assert str(caught.value) == f"rename '{text}': {problem}\n  " + r"Write for example '^enc_(\d)\.=>down_\1.'."
 
 
+@pytest.mark.parametrize(
+    ("regex", "shown"), [("(" * 2000 + ")" * 2000, "(" * 200 + "..."), ("a{99999999999}", "a{99999999999}=>b")]
+)
+def test_a_rename_that_is_too_much_for_re_says_so(regex, shown):
+    with pytest.raises(TransplantError) as caught:
+        Rename.parse(f"{regex}=>b")
+    assert str(caught.value) == (
+        f"rename '{shown}': has a regular expression that is nested too deeply, or counts too far\n"
+        r"  Write for example '^enc_(\d)\.=>down_\1.'."
+    )
+
+
 def test_two_names_that_become_one_are_refused():
     with pytest.raises(TransplantError) as caught:
         rename_all(["enc_1.bias", "enc_2.bias"], [Rename.parse(r"_\d=>"), Rename.parse("enc=>down")])

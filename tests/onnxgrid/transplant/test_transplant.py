@@ -96,7 +96,12 @@ arrays = st.dictionaries(
 @given(held=arrays, wanted=arrays)
 def test_a_transplant_changes_what_it_names_and_twice_is_once(held, wanted, tmp_path):
     source, target = save_small_model(tmp_path / "s.onnx", held), save_small_model(tmp_path / "t.onnx", wanted)
+    for name in ("once.onnx", "twice.onnx"):
+        (tmp_path / name).unlink(missing_ok=True)
     report = transplant(source, target, tmp_path / "once.onnx")
+    if not held.keys() & {name for name, array in wanted.items() if name in held and held[name].shape == array.shape}:
+        assert not (tmp_path / "once.onnx").exists()
+        return
     named = {match.target.name for match in report.plan.copied}
     expected = {name: held[name] if name in named else array for name, array in initializers_of(target).items()}
     assert_same_bytes(initializers_of(tmp_path / "once.onnx"), expected)
@@ -272,16 +277,61 @@ def test_damaged_text_in_a_target_stays_as_it_is(files):
     assert out.read_bytes() == expected
 
 
-def test_a_transplant_of_nothing_is_done_with_a_warning(files, caplog):
+def test_a_transplant_of_nothing_writes_nothing_and_is_warned_of(files, caplog):
     source, _, out = files
     target = save_small_model(out.parent / "other.onnx", {"other.weight": numbered((2, 2))})
+    out.write_bytes(b"what was there")
     with caplog.at_level(logging.WARNING):
         report = transplant(source, target, out)
     assert caplog.messages == [
         f"{source}: nothing to copy into {target}: no parameter has the same name and shape in both"
     ]
-    assert_same_bytes(initializers_of(out), initializers_of(target))
-    assert report.counts()["copied"] == 0
+    assert out.read_bytes() == b"what was there"
+    assert not report.written
+    assert report.summary() == (
+        f"nothing to carry, nothing written: 0 copied, 0 adapted, {len(COARSE)} unmatched in source, "
+        "1 unmatched in target, 0 shape mismatch"
+    )
+
+
+def test_one_prefix_of_all_names_is_taken_off_where_names_then_match(tmp_path, caplog):
+    held = {"a.weight": numbered((2, 2)), "a.bias": numbered((2,)), "b.bias": numbered((3,))}
+    source = save_small_model(tmp_path / "s.onnx", {f"ema.model.{name}": array for name, array in held.items()})
+    target = save_small_model(tmp_path / "t.onnx", {name: 0 * array for name, array in held.items()})
+    transplant(source, target, tmp_path / "out.onnx", strict=True)
+    assert caplog.messages == [
+        f"{source}: all names begin with 'ema.model.', and those of {target} do not: it was taken off, as by "
+        r"--map '^ema\.model\.=>'"
+    ]
+    filled = initializers_of(tmp_path / "out.onnx")
+    assert_same_bytes({name: filled[name] for name in held}, held)
+
+
+PREFIXES = {  # prefix in the source, in the target, what else the source holds -> the rename
+    "of some names": ("model.", "", {"loss.weight": numbered((2, 2))}, r"^model\.=>"),
+    "of the target": ("", "model.", {}, "^=>model."),
+}
+
+
+@pytest.mark.parametrize(("ours", "theirs", "more", "rename"), PREFIXES.values(), ids=PREFIXES)
+def test_a_prefix_that_keeps_names_apart_is_told(ours, theirs, more, rename, tmp_path, caplog):
+    held = {"a.weight": numbered((2, 2)), "a.bias": numbered((2,))}
+    source = save_small_model(tmp_path / "s.onnx", {f"{ours}{name}": array for name, array in held.items()} | more)
+    target = save_small_model(tmp_path / "t.onnx", {f"{theirs}{name}": array for name, array in held.items()})
+    transplant(source, target, tmp_path / "out.onnx")
+    assert caplog.messages == [
+        f"{source}: nothing to copy into {target}: no parameter has the same name and shape in both "
+        f"(names would match with --map '{rename}')"
+    ]
+    report = transplant(source, target, tmp_path / "out.onnx", renames=[Rename.parse(rename)])
+    assert report.counts()["copied"] == len(held)
+
+
+@pytest.mark.parametrize(("ends", "which"), [((None, "t.onnx"), "source"), (("s.npz", None), "target")])
+def test_what_is_no_end_is_named(ends, which):
+    with pytest.raises(TypeError) as caught:
+        transplant(*ends, dry_run=True)
+    assert str(caught.value) == f"{which} is a NoneType, not a path, an onnx.ModelProto or an onnx_ir.Model"
 
 
 def test_the_json_report_holds_the_files_the_counts_and_the_five_lists(tmp_path):
