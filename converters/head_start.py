@@ -44,10 +44,11 @@ EXTERNAL = 1
 
 @dataclass(frozen=True)
 class Piece:
-    """Bytes of a file, which is named by the numbers that the system has for it."""
+    """Bytes of a file, which is named by the numbers that the system has for it, and by when it was written to."""
 
     device: int
     inode: int
+    modified_ns: int
     start: int
     length: int
 
@@ -229,5 +230,5 @@ class _External:
         if descriptor is not None and int(self._said.get("length", length)) == length and start >= 0:
             status = os.fstat(descriptor)
             if start + length <= status.st_size:
-                place = descriptor, Piece(status.st_dev, status.st_ino, start, length)
+                place = descriptor, Piece(status.st_dev, status.st_ino, status.st_mtime_ns, start, length)
         return _Tensor(self.name, (self.data_type, tuple(self.dims)), length, place)

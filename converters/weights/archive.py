@@ -106,8 +106,10 @@ class Archive:
         info = self._members[name]
         if info.compress_type == zipfile.ZIP_STORED:
             start = self._starts[name]
+            self._open.require_unchanged()
             return self._bytes[start : start + info.file_size]
         data = np.frombuffer(self._decompressed(name, info.file_size), np.uint8)
+        self._open.require_unchanged()
         if data.size != info.file_size:
             raise self._error(name, f"has {data.size} bytes, and is said to have {info.file_size}")
         return data
@@ -142,6 +144,7 @@ class Archive:
             NotImplementedError,
             RuntimeError,
         ) as error:
+            self._open.require_unchanged()
             raise self._error(name, f"cannot be decompressed ({error})") from error
 
     def _check(self, info: zipfile.ZipInfo, *, taken: bool) -> None:

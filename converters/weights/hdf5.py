@@ -67,6 +67,11 @@ class Hdf5Source:
         file = OpenFile(path)
         return cls(str(path), np.memmap(path, np.uint8, "r"), ByteRange(file, 0, file.size))
 
+    def require_unchanged(self) -> None:
+        """Nothing, if the file in which the bytes lie is what it was. Raises WeightFileError if it is not."""
+        if self.lies is not None:
+            self.lies.file.require_unchanged()
+
     def values(self, start: int, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:
         """An array that lies in one piece from this byte on, not copied: it may begin anywhere, unaligned.
 
@@ -241,7 +246,9 @@ def _reading(
         return np.asarray(dataset[()]) if start is None else file.values(start, as_stored, shape)
 
     def read() -> Array:
+        file.require_unchanged()  # before bytes are asked for that may be mapped no more, and when they were read
         values: Array = _guarded(stored, file, lambda: str(dataset.name))
+        file.require_unchanged()
         return values.view(dtype) if dtype.kind == "V" else values.astype(dtype, copy=False)  # V: bfloat16
 
     return read

@@ -13,9 +13,16 @@ import onnx
 import onnx_ir as ir
 
 from converters.errors import WeightFileError
-from converters.weights.stored import ByteRange, OpenFile
+from converters.weights.stored import ByteRange, FileState, OpenFile
 
-__all__ = ["ExternalData", "external_tensors", "refuse_impossible_shapes", "refuse_overlaps", "tensor_bytes"]
+__all__ = [
+    "ExternalData",
+    "external_tensors",
+    "locations",
+    "refuse_impossible_shapes",
+    "refuse_overlaps",
+    "tensor_bytes",
+]
 
 WHOLE = "Give the whole model, with its external data files beside it."
 EXPORT_ANEW = "Export the model anew."
@@ -35,12 +42,14 @@ class ExternalData:
 
     Args:
         model: its file.
+        locations: what its tensors call them. What is there now is what may be read later.
     """
 
-    def __init__(self, model: Path) -> None:
+    def __init__(self, model: Path, locations: Iterable[str] = ()) -> None:
         self._model = model
         self._folder = os.path.realpath(model.parent)  # now, as the working folder may be another later
         self._files: dict[str, OpenFile] = {}
+        self._found = {location: state for location in locations if (state := self._state(location)) is not None}
 
     def locate(self, tensor: onnx.TensorProto) -> ByteRange:
         """Where the values of an external tensor lie.
@@ -64,23 +73,36 @@ class ExternalData:
             )
         return ByteRange(file, place.offset, needed)
 
+    def require_unchanged(self) -> None:
+        """Nothing, if the files are what they were. Raises WeightFileError if one is not."""
+        for location, state in self._found.items():
+            state.require(Path(self._folder, location), self._model.parent / location)
+
     def _file(self, location: str, name: str) -> OpenFile:
         if location not in self._files:
             path = self._path(location, name)
             if not path.is_file():
-                raise self._error(f"its external data file '{location}' does not exist", name)
+                what = "is no regular file" if path.exists() else "does not exist"
+                raise self._error(f"its external data file '{location}' {what}", name)
             try:
-                self._files[location] = OpenFile(path)
+                self._files[location] = OpenFile(path, self._found.get(location))
+                self._files[location].require_unchanged()
             except OSError as error:
                 raise self._error(
                     f"its external data file '{location}' cannot be read: {error.strerror}", name
                 ) from None
         return self._files[location]
 
+    def _state(self, location: str) -> FileState | None:
+        try:
+            return FileState.of(Path(self._folder, location))
+        except (OSError, ValueError):  # which is said when it is to be read
+            return None
+
     def _path(self, location: str, name: str) -> Path:
         """The file, which must lie in the model's folder, links followed."""
         folder = self._folder
-        path = os.path.realpath(os.path.join(folder, location)) if "\0" not in location else folder
+        path = os.path.realpath(os.path.join(folder, location))
         if os.path.isabs(location) or os.path.commonpath([folder, path]) != folder or path == folder:
             raise self._error(f"its external data file '{location}' is not in the folder of the model", name)
         return Path(path)
@@ -94,6 +116,13 @@ def external_tensors(proto: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
     for tensor in _tensors(proto):
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             yield tensor
+
+
+def locations(proto: onnx.ModelProto) -> tuple[str, ...]:
+    """What the tensors of a model call the files in which their values lie, each once, without impossible names."""
+    entries = (entry for tensor in external_tensors(proto) for entry in tensor.external_data)
+    names = {entry.value for entry in entries if entry.key == "location"}
+    return tuple(sorted(name for name in names if name and "\0" not in name))
 
 
 def refuse_impossible_shapes(proto: onnx.ModelProto, model: Path) -> None:
@@ -135,14 +164,19 @@ def refuse_overlaps(proto: onnx.ModelProto, model: Path) -> None:
 def _place(tensor: onnx.TensorProto, model: Path) -> _Place:
     said: Mapping[str, str] = {entry.key: entry.value for entry in tensor.external_data}
     numbers = [_number(said.get(key)) for key in ("offset", "length")]
-    if not said.get("location") or any(number is not None and number < 0 for number in numbers):
+    location = said.get("location", "")
+    if not location or "\0" in location or any(number is not None and number < 0 for number in numbers):
         raise WeightFileError(
-            f"has no place that external data can have: location '{said.get('location', '')}', "
+            f"has no place that external data can have: location {_quoted(location)}, "
             f"offset '{said.get('offset', '')}', length '{said.get('length', '')}'",
             place=f"{model}, tensor '{tensor.name}'",
             fix=EXPORT_ANEW,
         )
-    return _Place(said["location"], numbers[0] or 0, numbers[1])
+    return _Place(location, numbers[0] or 0, numbers[1])
+
+
+def _quoted(location: str) -> str:
+    return "'" + location.replace("\0", "\\0") + "'"
 
 
 def _number(text: str | None) -> int | None:

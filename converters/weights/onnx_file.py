@@ -21,7 +21,7 @@ from converters.head_start import Piece, offsets
 from converters.model_bytes import RawValues, write_message
 from converters.roles import Role, initializer_roles
 from converters.weights.onnx import checked_model, initializer_tensor, initializer_weight, read_message
-from converters.weights.onnx_data import ExternalData, external_tensors, tensor_bytes
+from converters.weights.onnx_data import ExternalData, external_tensors, locations, tensor_bytes
 from converters.weights.onnx_skeleton import Skeleton, read_skeleton
 from converters.weights.registry import Writing, reads, rewrites
 from converters.weights.stored import ByteRange, StoredArray
@@ -54,7 +54,7 @@ class OnnxFile:
     def open(cls, path: Path) -> "OnnxFile":
         """The model of a file; raises WeightFileError if there is none that can be carried whole."""
         skeleton = read_message(path, partial(read_skeleton, path))
-        return cls(path, skeleton, checked_model(skeleton.proto, path), ExternalData(path))
+        return cls(path, skeleton, checked_model(skeleton.proto, path), ExternalData(path, locations(skeleton.proto)))
 
     def weights(self) -> Weights:
         """The parameters and statistics of the model, in the order of its initializers; no constants."""
@@ -94,8 +94,7 @@ class OnnxFile:
 def data_files(path: Path) -> tuple[Path, ...]:
     """The external data files that a model names. Raises WeightFileError as `read_onnx`."""
     proto = read_message(path, partial(read_skeleton, path)).proto
-    entries = (entry for tensor in external_tensors(proto) for entry in tensor.external_data)
-    return tuple(path.parent / name for name in sorted({entry.value for entry in entries if entry.key == "location"}))
+    return tuple(path.parent / name for name in locations(proto))
 
 
 @reads(".onnx", others=data_files)
@@ -192,7 +191,7 @@ def _is_copied(values: RawValues, piece: Piece | None) -> bool:
     if piece is None or not isinstance(lies, ByteRange):
         return False
     status = os.fstat(lies.file.descriptor)
-    return piece == Piece(status.st_dev, status.st_ino, lies.start, lies.length)
+    return piece == Piece(status.st_dev, status.st_ino, status.st_mtime_ns, lies.start, lies.length)
 
 
 def _data_names(model: str, attempt: str, *, there: bool) -> list[str]:

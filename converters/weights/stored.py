@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from converters.errors import WeightFileError
 
-__all__ = ["PIECE_BYTES", "ByteRange", "FileArray", "OpenFile", "StoredArray"]
+__all__ = ["PIECE_BYTES", "ByteRange", "FileArray", "FileState", "OpenFile", "StoredArray"]
 
 Array = npt.NDArray[Any]
 
@@ -30,26 +30,73 @@ NOT_BY_RANGE = frozenset(
 """What systems and file systems say that cannot copy between these files by themselves; reading tells what is wrong."""
 
 
+@dataclass(frozen=True)
+class FileState:
+    """What tells whether a file is still what it was: its numbers in the system, bytes, and when it was written to."""
+
+    device: int
+    inode: int
+    size: int
+    modified_ns: int
+
+    @classmethod
+    def of(cls, file: Path | int) -> "FileState":
+        """That of a file, or of one that is open. Raises OSError if there is none."""
+        status = os.stat(file)
+        return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
+    def require(self, file: Path | int, path: Path) -> None:
+        """Nothing, if the file is in this state.
+
+        Args:
+            path: for errors.
+
+        Raises:
+            WeightFileError: if it is in another, or not there.
+        """
+        try:
+            unchanged = FileState.of(file) == self
+        except OSError:
+            unchanged = False
+        if not unchanged:
+            raise WeightFileError(
+                "changed since it was opened", place=str(path), fix="Leave the file while it is read, and begin anew."
+            )
+
+
 class OpenFile:
     """A file that is held open for as long as anything refers to it.
 
-    What is read is what was there when it was opened, though another file may have got its name since.
+    What is read is what was there when it was opened, though another file may have got its name since; a file that was
+    written over in its place is refused.
+
+    Args:
+        found: what the file was when places in it were learnt; None to learn them from now on.
 
     Raises:
         OSError: if it cannot be opened.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, found: "FileState | None" = None) -> None:
         self.path = path
         self.descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         weakref.finalize(self, os.close, self.descriptor)
-        self.size = os.fstat(self.descriptor).st_size
+        self._state = found or FileState.of(self.descriptor)
+        self.size = self._state.size
+
+    def require_unchanged(self) -> None:
+        """Nothing, if the file is what it was when it was opened.
+
+        Raises:
+            WeightFileError: if it was written to since.
+        """
+        self._state.require(self.descriptor, self.path)
 
     def read(self, start: int, count: int) -> Array:
         """So many bytes from this one on.
 
         Raises:
-            WeightFileError: if the file ends before, or cannot be read.
+            WeightFileError: if the file ends before, cannot be read, or was changed since it was opened.
         """
         buffer = np.empty(count, np.uint8)
         done = 0
@@ -59,15 +106,17 @@ class OpenFile:
             except OSError as error:
                 raise self._error(f"cannot be read: {error.strerror}") from None
             if not got:
+                self.require_unchanged()
                 raise self._error(f"ends at byte {start + done}, and byte {start + count} is needed")
             done += got
+        self.require_unchanged()
         return buffer
 
     def copy(self, start: int, count: int, file: BinaryIO) -> None:
         """Write so many bytes from this one on to a file, by the system alone where it can.
 
         Raises:
-            WeightFileError: if this file ends before, or cannot be read.
+            WeightFileError: if this file ends before, cannot be read, or was changed since it was opened.
             OSError: if the other cannot be written.
         """
         file.flush()
@@ -78,6 +127,7 @@ class OpenFile:
             piece = min(PIECE_BYTES, count - done)
             file.write(self.read(start + done, piece).data)
             done += piece
+        self.require_unchanged()
 
     def _copied_by_system(self, start: int, count: int, descriptor: int, begin: int) -> int:
         """How many bytes were."""

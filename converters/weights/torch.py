@@ -16,6 +16,7 @@ import numpy as np
 
 from converters.errors import WeightFileError
 from converters.weights.registry import Writing, reads, rewrites, writes
+from converters.weights.stored import OpenFile
 from converters.weights.torch_archive import save_content
 from converters.weights.torch_content import TorchContent, load_content
 from converters.weights.weight import COUNTER, Array, Weight, Weights, collect_weights
@@ -178,7 +179,7 @@ def _weight(stored_name: str, name: str, tensor: "torch.Tensor", loaded: TorchCo
             fix="Save it with its values: tensor.contiguous().",
         )
     lies, shape = loaded.locate(tensor), tuple(tensor.shape)
-    read = partial(_values, tensor, dtype) if lies is None else lies.stored(shape, dtype)
+    read = partial(_values, tensor, dtype, loaded.file) if lies is None else lies.stored(shape, dtype)
     return Weight(name, shape, dtype, read, file, None if name == stored_name else stored_name)
 
 
@@ -199,9 +200,11 @@ def _numpy_dtype(tensor: "torch.Tensor", place: str) -> np.dtype[Any]:
     return dtype
 
 
-def _values(tensor: "torch.Tensor", dtype: np.dtype[Any]) -> Array:
+def _values(tensor: "torch.Tensor", dtype: np.dtype[Any], file: OpenFile | None) -> Array:
     import torch
 
+    if file is not None:
+        file.require_unchanged()  # before bytes are asked for that may be mapped no more
     values = tensor.detach().contiguous()
     if values.dtype == torch.bfloat16:
         # torch gives NumPy no bfloat16: hand over the same bits as integers.

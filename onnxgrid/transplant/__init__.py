@@ -48,8 +48,8 @@ def transplant(
         source: a model (`.onnx`) or a weight file (`.pt`, `.pth`, `.h5`, `.weights.h5`, `.keras`, `.safetensors`,
             `.safetensors.index.json`, `.npz`, `.npy`), or a model in memory.
         target: the same; `source` itself to carry all of it into another format.
-        out: of the target's kind, which then keeps all else that the target holds; or of another kind of weight file.
-            May be left out with `dry_run`.
+        out: of the target's kind, which then keeps all else that the target holds; or of another kind of weight file,
+            said by its name. May be left out with `dry_run`.
         rules: what goes where besides names that are the same, and how shapes are adapted.
         renames: as in `rules`, applied after those.
         source_graph: the model that the weights are of, where the source is a weight file and does not say what `rules`

@@ -8,16 +8,27 @@ from pathlib import Path
 import onnx
 import onnx_ir as ir
 
+from converters import save_model
 from converters.errors import WeightFileError
-from converters.weights import NetworkLayer, Weight, Weights, network_layers, read_weights, without_counters
+from converters.weights import (
+    NetworkLayer,
+    Weight,
+    Weights,
+    is_written_by_network,
+    network_layers,
+    read_weights,
+    without_counters,
+    write_weights,
+)
 from converters.weights.keras import HDF5_SUFFIXES, KERAS3_SUFFIX, stated_network
 from converters.weights.keras2_layout import keras2_names
 from converters.weights.onnx import fill_initializers, initializer_weights, open_onnx
 from converters.weights.onnx_file import OnnxFile
+from converters.weights.stored import FileState
 from onnxgrid.errors import TransplantError
 from onnxgrid.transplant.output import is_same_file
 from onnxgrid.transplant.plan import TargetParameter, describe_targets
-from onnxgrid.transplant.targets import MODEL_SUFFIX, Target, open_target
+from onnxgrid.transplant.targets import MODEL_SUFFIX, ModelTarget, Target, open_target
 
 __all__ = ["Ends", "FileOrModel", "MemoryTarget", "Model", "Source", "expected_names", "open_ends"]
 
@@ -75,18 +86,60 @@ class MemoryTarget:
         model = fill_initializers(self.graph, {name: w.cast(dtypes[name]).read for name, w in carried.items()})
         return ir.to_proto(model) if isinstance(self._given, onnx.ModelProto) else model
 
+    def require_writable(self, path: Path) -> None:
+        """Nothing, if a file of this name can be made of a model. Raises WeightFileError if its kind is unknown."""
+        if path.suffix.lower() != MODEL_SUFFIX:
+            is_written_by_network(path)
+
+    def write(self, filled: Model, path: Path) -> None:
+        """Write a filled copy to a model's file, or its weights to a file of another kind.
+
+        Raises:
+            ConversionError: if the file cannot be written, or Keras lacks a layer that it would hold.
+            WeightFileError: if values cannot be read or cast, or the file of weights cannot be written.
+        """
+        model = filled if isinstance(filled, ir.Model) else ir.from_proto(filled)
+        if path.suffix.lower() == MODEL_SUFFIX:
+            save_model(model, path)
+            return
+        weights = initializer_weights(model, self.place)
+        if is_written_by_network(path):
+            from converters.to_keras import to_keras  # all layers, which nothing else here needs
+
+            keras = to_keras(model, self.place)
+            write_weights(path, weights, keras.layers, config=keras.json)
+        else:
+            write_weights(path, weights)
+
 
 @dataclass(frozen=True)
 class Ends:
-    """Both ends of a transplant; `target_graph` is that of the target, or the one that stands for it."""
+    """Both ends of a transplant.
+
+    Args:
+        target_graph: that of the target, or the one that stands for it.
+        states: what their files were before they were opened.
+    """
 
     source: Source
     target: Target | MemoryTarget
     target_graph: ir.Model | None
+    states: Mapping[Path, FileState]
 
     @property
     def target_place(self) -> str:
         return self.target.place if isinstance(self.target, MemoryTarget) else str(self.target.path)
+
+    def require_unchanged(self) -> None:
+        """Nothing, if the files are what they were when they were opened.
+
+        Raises:
+            WeightFileError: if one is not.
+        """
+        for path, state in self.states.items():
+            state.require(path, path)
+        if isinstance(self.target, ModelTarget):
+            self.target.require_same_data()
 
 
 def open_ends(
@@ -110,21 +163,30 @@ def open_ends(
     for which, end in (("source", source), ("target", target)):
         if not isinstance(end, FileOrModel):
             raise TypeError(f"{which} is a {type(end).__name__}, not a path, an onnx.ModelProto or an onnx_ir.Model")
+    states = _states(source, target)
     of_source, of_target = _stated(source, source_graph, "source"), _stated(target, target_graph, "target")
     if _is_model(source):
         opened = _model(source)
         filled = _target(target, _layers(_first(of_target, opened.graph)), target_place)
-        return Ends(opened, filled, _first(of_target, filled.graph))
+        return Ends(opened, filled, _first(of_target, filled.graph), states)
     assert isinstance(source, Path | str)
     path = Path(source)
     filled = _target(target, _layers(_first(of_target, of_source)) or stated_network(path), target_place)
     told = _first(of_source, of_target, filled.graph)
     if isinstance(filled, Target) and (of_source is None or of_target is None) and is_same_file(path, filled.path):
         # One file that is to be another format is read once, and says once what it lacks.
-        return Ends(Source(str(source), path, without_counters(filled.weights), told), filled, told)
+        source_too = Source(str(source), path, without_counters(filled.weights), told)
+        return Ends(source_too, filled, told, states)
     by_target = stated_network(Path(target)) if told is None and isinstance(target, Path | str) else ()
     weights = without_counters(read_weights(path, by_target or _layers(told)))
-    return Ends(Source(str(source), path, weights, of_source), filled, _first(of_target, filled.graph))
+    opened = Source(str(source), path, weights, of_source)
+    return Ends(opened, filled, _first(of_target, filled.graph), states)
+
+
+def _states(*ends: FileOrModel) -> Mapping[Path, FileState]:
+    paths = [Path(end) for end in ends if isinstance(end, Path | str)]
+    # Absolute, as the working folder may be another later; of a file that is not there, it is said when it is read.
+    return {path.absolute(): FileState.of(path) for path in paths if path.exists()}
 
 
 def _is_model(end: FileOrModel) -> bool:

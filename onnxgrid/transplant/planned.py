@@ -7,9 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnx_ir as ir
 
-from converters import save_model
 from converters.atomic_file import replacing_or_refused
 from converters.errors import WeightFileError
 from converters.head_start import HeadStart
@@ -113,10 +111,11 @@ class PlannedTransplant:
         target = self.ends.target
         where = target if isinstance(target, MemoryTarget) else target.path
         require_output(self.ends.source.path, where, out, dry_run=dry_run, in_place=in_place)
-        if out is not None and not isinstance(target, MemoryTarget):
+        if out is not None:
             target.require_writable(out)
         if strict:
             self.require_strict()
+        self.ends.require_unchanged()
         self.warn()
         if isinstance(target, MemoryTarget) and (dtype is not None or max_shard_bytes is not None):
             raise TransplantError(
@@ -141,7 +140,7 @@ class PlannedTransplant:
     def _fill(self, target: MemoryTarget, out: Path | None) -> Model:
         model = target.filled(carried_weights(self.plan, self.ends.source.weights, target.weights))
         if out is not None:
-            save_model(model if isinstance(model, ir.Model) else ir.from_proto(model), out)
+            target.write(model, out)
         return model
 
     def _write(self, target: Target, out: Path, how: Output) -> tuple[str, ...]:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from converters.head_start import HeadStart
     from converters.to_keras import KerasNetwork
 
-__all__ = ["MODEL_SUFFIX", "Output", "Target", "open_target"]
+__all__ = ["MODEL_SUFFIX", "ModelTarget", "Output", "Target", "open_target"]
 
 MODEL_SUFFIX = ".onnx"
 
@@ -165,6 +165,14 @@ class ModelTarget(Target):
     @property
     def graph(self) -> ir.Model | None:
         return self._file.model
+
+    def require_same_data(self) -> None:
+        """Nothing, if its external data files are what they were when it was opened.
+
+        Raises:
+            WeightFileError: if one is not.
+        """
+        self._file.data.require_unchanged()
 
     def keras_network(self) -> "KerasNetwork":
         from converters.to_keras import to_keras  # all layers, which nothing else here needs

@@ -1,5 +1,6 @@
 """Data that are copied before it is known what is wanted: what was foreseen rightly is used, all else written anew."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -95,4 +96,5 @@ def test_nothing_is_copied_from_where_it_may_not_be(break_it: object, folder: Pa
     with HeadStart(folder / "source" / "a.onnx", folder / "target" / "a.onnx", folder / "out.onnx") as begun:
         copied = begun.take(folder / "taken")
     status = (folder / "source" / "a.bin").stat()
-    assert all(piece == Piece(status.st_dev, status.st_ino, piece.start, piece.length) for piece in copied.values())
+    of_source = partial(Piece, status.st_dev, status.st_ino, status.st_mtime_ns)
+    assert all(piece == of_source(piece.start, piece.length) for piece in copied.values())

@@ -96,11 +96,11 @@ MODELS: dict[str, tuple[Edit, str]] = {
     "a link that leads out": (said(location="link.bin"), OUTSIDE),
     "a linked folder": (said(location="linked/outside.bin"), OUTSIDE),
     "the folder itself": (said(location="."), OUTSIDE),
-    "a path with a NUL": (said(location="w\0.bin"), OUTSIDE),
+    "a path with a NUL": (said(location="w\0.bin"), NO_PLACE % ("w\\0.bin", "0", "360")),
     "no path": (said(location=""), NO_PLACE % ("", "0", "360")),
     "a pipe": (
         said(location="pipe"),
-        "{path}, tensor 'conv.weight': its external data file 'pipe' does not exist" + WHOLE_MODEL,
+        "{path}, tensor 'conv.weight': its external data file 'pipe' is no regular file" + WHOLE_MODEL,
     ),
     "a negative offset": (said(offset="-8"), NO_PLACE % ("w.bin", "-8", "360")),
     "a negative length": (said(length="-8"), NO_PLACE % ("w.bin", "0", "-8")),

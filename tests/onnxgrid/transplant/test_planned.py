@@ -1,12 +1,15 @@
 """Plans that are looked at and changed before they are carried out, and models in memory."""
 
+import json
+
 import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
 
 import onnxgrid
-from onnxgrid.errors import TransplantError
+from converters.weights import read_weights
+from onnxgrid.errors import TransplantError, UserError
 from onnxgrid.transplant.rules import TransplantRules
 from tests.graph_text import model
 from tests.small_models import initializers_of, numbered, save_small_model, small_model
@@ -250,3 +253,39 @@ def test_galerkin_says_which_kernels_it_leaves(tmp_path, caplog):
     assert caplog.messages == [
         f"{path}: galerkin cannot rescale these kernels, which are copied as they are: b.weight (7, 7)"
     ]
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".safetensors.index.json", ".npz", ".pt", ".onnx"])
+def test_a_model_in_memory_is_written_as_the_name_of_the_file_says(suffix, tmp_path):
+    source, target = (ir.to_proto(small_model(arrays)) for arrays in (COARSE, FINE))
+    out = tmp_path / f"out{suffix}"
+    onnxgrid.transplant(source, target, out)
+    written = {name: weight.read() for name, weight in read_weights(out).items()}
+    assert sorted(written) == sorted(FINE)
+    for name, values in (FINE | {name: COARSE[name] for name in ("conv.bias", "head.bias")}).items():
+        np.testing.assert_array_equal(written[name], values)
+
+
+@pytest.mark.parametrize("suffix", [".weights.h5", ".h5", ".keras"])
+def test_a_converted_model_in_memory_is_written_for_keras(suffix, tmp_path):
+    dense = {"class_name": "Dense", "config": {"name": "dense", "units": 3, "batch_input_shape": [None, 4]}}
+    network = {"class_name": "Sequential", "config": {"name": "net", "layers": [dense]}}
+    (tmp_path / "net.json").write_text(json.dumps(network))
+    onnxgrid.convert(tmp_path / "net.json", tmp_path / "net.onnx")
+    model_proto = onnx.load(tmp_path / "net.onnx")
+    onnxgrid.transplant(model_proto, model_proto, tmp_path / f"out{suffix}")
+    written = read_weights(tmp_path / f"out{suffix}")
+    held = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model_proto.graph.initializer}
+    for name in ("dense.weight", "dense.bias"):
+        np.testing.assert_array_equal(written[name].read(), held[name])
+
+
+def test_a_model_in_memory_is_not_written_to_a_file_of_no_known_kind(tmp_path):
+    proto = ir.to_proto(small_model(COARSE))
+    with pytest.raises(UserError) as caught:
+        onnxgrid.transplant(proto, proto, tmp_path / "out.foo")
+    assert str(caught.value) == (
+        f"{tmp_path / 'out.foo'}: the suffix '.foo' is not one of a weight file\n"
+        "  Use one of: .h5, .hdf5, .keras, .npy, .npz, .pt, .pth, .safetensors, .safetensors.index.json, .weights.h5."
+    )
+    assert list(tmp_path.iterdir()) == []
