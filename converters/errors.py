@@ -5,7 +5,15 @@ Anything else that is raised is a bug of ours and keeps its traceback.
 
 from collections.abc import Sequence
 
-__all__ = ["ConversionError", "ConversionErrors", "JsonError", "UserError", "WeightFileError", "joined"]
+__all__ = [
+    "ConversionError",
+    "ConversionErrors",
+    "JsonError",
+    "UserError",
+    "WeightFileError",
+    "WritingFailed",
+    "joined",
+]
 
 
 class UserError(Exception):
@@ -65,3 +73,7 @@ def joined(errors: Sequence[ConversionError], place: str) -> ConversionError:
 
 class WeightFileError(UserError):
     """A weight file that cannot be read or written as asked."""
+
+
+class WritingFailed(UserError):
+    """A file that could not be written whole, as the disk is full or broken: what was asked for was no mistake."""

@@ -9,7 +9,6 @@ Models of strangers are looked into: what is not plainly data beside its model i
 
 import mmap
 import os
-import secrets
 import stat
 import threading
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,6 +17,7 @@ from math import prod
 from pathlib import Path
 from types import TracebackType
 
+from converters.atomic_file import temporary_beside
 from converters.protobuf_fields import BrokenMessage, Field, fields
 
 __all__ = ["HeadStart", "Piece", "offsets"]
@@ -133,7 +133,7 @@ class HeadStart:
         if not jobs:
             return
         out = out.resolve()
-        temporary = out.with_name(f".{out.name}.data.{secrets.token_hex(4)}")
+        temporary = temporary_beside(out, ".data")
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         self._descriptors.append(handle)
         self._temporary = temporary

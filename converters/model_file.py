@@ -37,7 +37,8 @@ def save_model(model: ir.Model, path: Path, *, durable: bool = True) -> None:
         durable: whether to wait for the disk: a model that can be made again need not survive a power failure.
 
     Raises:
-        ConversionError: if the file cannot be written, or would have 2 GiB or more.
+        ConversionError: if the file cannot be written there, or would have 2 GiB or more.
+        WritingFailed: if the disk is full or broken.
         WeightFileError: if the weight file that an initializer stands for cannot be read.
     """
     require_one_file(model, path)

@@ -1,8 +1,8 @@
 """Errors of the training side: bad input (exit code 2) and work that failed (exit code 1)."""
 
-from converters.errors import UserError
+from converters.errors import UserError, WritingFailed
 
-__all__ = ["ConfigError", "DataError", "EndedElsewhere", "TransplantError", "UserError", "WorkFailed"]
+__all__ = ["ConfigError", "DataError", "EndedElsewhere", "TransplantError", "UserError", "WorkFailed", "WritingFailed"]
 
 
 class ConfigError(UserError):

@@ -198,10 +198,12 @@ def _data_names(model: str, attempt: str, *, there: bool) -> list[str]:
     return [f"{model}{attempt}{DATA_SUFFIX}"] if there else []
 
 
-def _own_data_files(path: Path, how: Writing) -> list[Path]:
+def _own_data_files(path: Path, how: Writing) -> Sequence[Path]:
     """The external data files of the model that stands at `path`, if they are named as we name them."""
     own = re.compile(re.escape(path.name) + r"(-\d+)?" + re.escape(DATA_SUFFIX))
     try:
-        return [file for file in data_files(path) if own.fullmatch(file.name) and file.resolve() not in how.spared]
+        named = [file for file in data_files(path) if own.fullmatch(file.name)]
     except WeightFileError:
         return []
+    beside = (file for file in path.parent.glob("*.onnx*") if file.suffix != DATA_SUFFIX)
+    return how.obsolete(path, named, beside, data_files)

@@ -1,5 +1,7 @@
 """Which module reads and writes which weight file: by the end of its name."""
 
+import contextlib
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +34,8 @@ __all__ = [
     "write_weights",
     "writes",
 ]
+
+logger = logging.getLogger(__name__)
 
 Reader = TypeVar("Reader", bound=Callable[..., Weights])
 
@@ -104,6 +108,29 @@ class Writing:
     durable: bool = True
     spared: frozenset[Path] = frozenset()
     head_start: "HeadStart | None" = None
+
+    def obsolete(
+        self, path: Path, files: Iterable[Path], beside: Iterable[Path], belonging: Callable[[Path], Iterable[Path]]
+    ) -> Sequence[Path]:
+        """Those of the files of what stands at `path` that nothing needs when it is replaced.
+
+        Kept, besides spared ones, are those that another file in the folder names, such as a copy of what stands at
+        `path`: this is logged.
+
+        Args:
+            beside: what may be such a copy.
+            belonging: gives the files that belong to one.
+        """
+        left = {file.resolve(): file for file in files if file.resolve() not in self.spared}
+        for other in sorted(beside) if left else ():
+            if other.name.startswith(".") or other.resolve() == path.resolve() or not other.is_file():
+                continue
+            with contextlib.suppress(OSError, WeightFileError):  # what cannot be read needs nothing
+                for needed in belonging(other):
+                    file = left.pop(needed.resolve(), None)
+                    if file is not None:
+                        logger.warning("%s is kept, as %s needs it", file, other)
+        return list(left.values())
 
     def require_room_for_others(self, path: Path) -> None:
         """Nothing, if files beside what stands at `path` are beside `path`.
@@ -201,7 +228,8 @@ def write_weights(
         spared: files that others need; others that belonged to what stood at `path` may be removed.
 
     Raises:
-        WeightFileError: if the kind is unknown, a weight cannot be read or cast, or the file cannot be written.
+        WeightFileError: if the kind is unknown, a weight cannot be read or cast, or the file cannot be written there.
+        WritingFailed: if the disk is full or broken.
     """
     suffix = _suffix(path, WRITERS)
     written = weights if dtype is None else cast_weights(weights, dtype)
@@ -236,7 +264,8 @@ def rewrite_weights(
         head_start: of data that were begun in the background for this path.
 
     Raises:
-        WeightFileError: if a weight cannot be read or cast, or the file cannot be written.
+        WeightFileError: if a weight cannot be read or cast, or the file cannot be written there.
+        WritingFailed: if the disk is full or broken.
     """
     assert is_rewritten_as(like, path), (like, path)
     for name, weight in changed.items():

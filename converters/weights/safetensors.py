@@ -7,7 +7,7 @@ written is what it would write, but never all in memory.
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from math import prod
 from pathlib import Path
@@ -182,14 +182,14 @@ def _divided(weights: Iterable[Weight], max_bytes: int) -> Iterator[list[Weight]
     yield group
 
 
-def _own_shards(path: Path, how: Writing) -> list[Path]:
+def _own_shards(path: Path, how: Writing) -> Sequence[Path]:
     """The files of an index that stands at `path` already, if they are named as we name them."""
     stem = path.name[: -len(INDEX_SUFFIX)]
     try:
         named = [shard for shard in shard_paths(path) if re.fullmatch(OWN_SHARD, shard.name.removeprefix(stem))]
-        return [shard for shard in named if shard.resolve() not in how.spared]
     except (OSError, WeightFileError):
         return []
+    return how.obsolete(path, named, path.parent.glob(f"*{INDEX_SUFFIX}*"), shard_paths)
 
 
 def _write(path: Path, weights: Weights, metadata: Mapping[str, str]) -> None:

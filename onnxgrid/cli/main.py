@@ -16,7 +16,7 @@ import click
 
 from onnxgrid import __version__
 from onnxgrid.cli.deferred_imports import defer_sympy
-from onnxgrid.errors import EndedElsewhere, UserError, WorkFailed
+from onnxgrid.errors import EndedElsewhere, UserError, WorkFailed, WritingFailed
 
 __all__ = ["COMMANDS", "Cli", "cli", "main"]
 
@@ -81,6 +81,8 @@ class Cli(click.Group):
 
 
 def _translated(error: Exception) -> click.ClickException:
+    if isinstance(error, WritingFailed):
+        return _Failed(str(error))
     if isinstance(error, UserError):
         return _BadInput(str(error))
     if isinstance(error, WorkFailed):

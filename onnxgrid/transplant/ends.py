@@ -175,8 +175,8 @@ def open_ends(
     told = _first(of_source, of_target, filled.graph)
     if isinstance(filled, Target) and (of_source is None or of_target is None) and is_same_file(path, filled.path):
         # One file that is to be another format is read once, and says once what it lacks.
-        source_too = Source(str(source), path, without_counters(filled.weights), told)
-        return Ends(source_too, filled, told, states)
+        opened = Source(str(source), path, without_counters(filled.weights), told)
+        return Ends(opened, filled, told, states)
     by_target = stated_network(Path(target)) if told is None and isinstance(target, Path | str) else ()
     weights = without_counters(read_weights(path, by_target or _layers(told)))
     opened = Source(str(source), path, weights, of_source)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from converters.atomic_file import replacing
+from converters.atomic_file import not_written, replacing
 from converters.weights.keras import HDF5_SUFFIXES
 from onnxgrid.errors import TransplantError
 from onnxgrid.transplant.plan import Match, TargetParameter, TransplantPlan
@@ -122,7 +122,8 @@ def save_report(report: TransplantReport, path: Path) -> None:
     """Write `to_json` to a file, whole or not at all.
 
     Raises:
-        TransplantError: if the file cannot be written.
+        TransplantError: if the file cannot be written there.
+        WritingFailed: if the disk is full or broken.
     """
     save_text(json.dumps(report.to_json(), indent=2) + "\n", path)
 
@@ -133,8 +134,4 @@ def save_text(text: str, path: Path) -> None:
         with replacing(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise TransplantError(
-            f"the report cannot be written: {error.strerror}",
-            place=str(path),
-            fix="Give the path of a file in a folder that exists.",
-        ) from None
+        raise not_written(error, path, TransplantError, "the report") from None

@@ -1,11 +1,13 @@
 """Files appear whole, under the name that was asked for, whatever stands there."""
 
+import errno
 import os
 from pathlib import Path
 
 import pytest
 
-from converters.atomic_file import replacing
+from converters.atomic_file import replacing, replacing_or_refused
+from converters.errors import UserError, WeightFileError, WritingFailed
 
 
 def write(path: Path, text: str) -> None:
@@ -62,3 +64,42 @@ def test_only_a_durable_file_waits_for_the_disk(durable: bool, tmp_path: Path, m
         temporary.write_text("new")
     assert (tmp_path / "file").read_text() == "new"
     assert bool(flushed) == durable
+
+
+DISKS = {
+    errno.ENOSPC: "No space left on device\n  Free some space there, or write to another disk.",
+    errno.EDQUOT: "Disk quota exceeded\n  Free some space there, or write to another disk.",
+    errno.EFBIG: "File too large\n  Raise the limit of the size of files, or write to a disk that holds larger ones.",
+    errno.EIO: "Input/output error\n  Look after that disk, or write to another one.",
+}
+PLACES = {
+    errno.EACCES: "Permission denied",
+    errno.EROFS: "Read-only file system",
+    errno.ENOENT: "No such file or directory",
+}
+
+
+def refusal(number: int, path: Path) -> UserError:
+    def failing() -> None:
+        with replacing_or_refused(path, WeightFileError):
+            raise OSError(number, os.strerror(number))
+
+    with pytest.raises(UserError) as caught:
+        failing()
+    assert list(path.parent.iterdir()) == []
+    return caught.value
+
+
+@pytest.mark.parametrize(("number", "said"), DISKS.items())
+def test_a_disk_that_fails_is_no_bad_input(number: int, said: str, tmp_path: Path) -> None:
+    error = refusal(number, tmp_path / "file")
+    assert type(error) is WritingFailed
+    assert str(error) == f"{tmp_path / 'file'}: cannot be written: {said}"
+
+
+@pytest.mark.parametrize(("number", "said"), PLACES.items())
+def test_a_place_that_cannot_be_written_is_bad_input(number: int, said: str, tmp_path: Path) -> None:
+    error = refusal(number, tmp_path / "file")
+    assert type(error) is WeightFileError
+    fix = "Give a file in a folder that exists and can be written."
+    assert str(error) == f"{tmp_path / 'file'}: cannot be written: {said}\n  {fix}"

@@ -8,7 +8,7 @@ import onnx_ir as ir
 import pytest
 
 import converters
-from converters.errors import ConversionError
+from converters.errors import ConversionError, WritingFailed
 from tests.small_models import numbered, small_model
 
 MODEL = small_model({"conv.weight": numbered((3, 3, 1, 1)), "conv.bias": numbered((3,))})
@@ -36,10 +36,10 @@ def test_a_failed_save_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.M
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full_disk)
-    with pytest.raises(ConversionError) as error:
+    with pytest.raises(WritingFailed) as error:
         converters.save_model(MODEL, path)
     assert str(error.value) == (
-        f"{path}: cannot be written: No space left on device\n  Give a file in a folder that exists and can be written."
+        f"{path}: cannot be written: No space left on device\n  Free some space there, or write to another disk."
     )
     assert os.listdir(path.parent) == ["net.onnx"]
     assert path.read_text() == "old"

@@ -1,5 +1,6 @@
 """Models written with other values, their data where it lay: inline, or in files beside them."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import onnx_ir as ir
 import pytest
 
 from converters.errors import WeightFileError
-from converters.weights import Weight, read_weights, rewrite_weights
+from converters.weights import Weight, read_weights, rewrite_weights, write_weights
 from converters.weights.onnx_skeleton import LARGE_BYTES, read_skeleton
 from tests.small_models import initializers_of, numbered, save_small_model, small_model
 
@@ -156,3 +157,32 @@ def test_a_model_keeps_its_types(tmp_path):
         "  Leave the types of a model as they are."
     )
     assert [file.name for file in tmp_path.iterdir()] == ["a.onnx"]
+
+
+def test_the_removal_of_old_data_is_said(tmp_path, caplog):
+    path = external_model(tmp_path / "a", "a.onnx.data")
+    rewritten(path, path, big_bias=numbered((3,), 1))
+    assert caplog.messages == [f"removed what belonged to the file that a.onnx replaced: {tmp_path / 'a/a.onnx.data'}"]
+
+
+@pytest.mark.parametrize("name", ["backup.onnx", "a.onnx.bak"])
+def test_old_data_that_a_copy_of_the_model_needs_are_kept(name, tmp_path, caplog):
+    path = external_model(tmp_path / "a", "a.onnx.data")
+    before = initializers_of(path)
+    shutil.copy(path, path.with_name(name))
+    rewritten(path, path, big_bias=numbered((3,), 1))
+    assert {file.name for file in path.parent.iterdir()} == {"a.onnx", "a.onnx-2.data", "a.onnx.data", name}
+    assert same(initializers_of(path.with_name(name)), before)
+    assert caplog.messages == [f"{path}.data is kept, as {path.with_name(name)} needs it"]
+
+
+def test_old_files_of_an_index_that_a_copy_of_it_needs_are_kept(tmp_path, caplog):
+    index = tmp_path / "m.safetensors.index.json"
+    weights = read_weights(external_model(tmp_path / "a"))
+    write_weights(index, weights)
+    shutil.copy(index, tmp_path / "old.safetensors.index.json")
+    write_weights(index, weights)
+    assert caplog.messages == [
+        f"{tmp_path / 'm-00001-of-00001.safetensors'} is kept, as {tmp_path / 'old.safetensors.index.json'} needs it"
+    ]
+    assert list(read_weights(tmp_path / "old.safetensors.index.json")) == list(read_weights(index))

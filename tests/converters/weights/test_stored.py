@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from converters.errors import WeightFileError
+from converters.errors import WeightFileError, WritingFailed
 from converters.weights import Weight, read_weights, write_weights
 from converters.weights.stored import PIECE_BYTES, ByteRange, OpenFile
 from tests.small_models import numbered
@@ -113,9 +113,9 @@ def test_a_full_disk_is_said_and_nothing_is_left(suffix: str, tmp_path: Path, mo
     monkeypatch.setattr(Weight, "pieces", full)
     array = numbered((3,))
     path = tmp_path / f"a{suffix}"
-    with pytest.raises(WeightFileError) as caught:
+    with pytest.raises(WritingFailed) as caught:
         write_weights(path, {"a": Weight("a", array.shape, array.dtype, lambda: array, "memory")})
     assert str(caught.value) == (
-        f"{path}: cannot be written: No space left on device\n  Give a file in a folder that exists and can be written."
+        f"{path}: cannot be written: No space left on device\n  Free some space there, or write to another disk."
     )
     assert list(tmp_path.iterdir()) == []

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 
 import onnxgrid
 from onnxgrid.cli.main import COMMANDS, cli
-from onnxgrid.errors import ConfigError, WorkFailed
+from onnxgrid.errors import ConfigError, WorkFailed, WritingFailed
 
 Invoke = Callable[..., Result]
 
@@ -49,6 +49,11 @@ ERRORS: dict[str, tuple[BaseException, int, str]] = {
         WorkFailed("the loss is not a number.", fix="Lower the learning rate."),
         1,
         "Error: the loss is not a number.\n  Lower the learning rate.\n",
+    ),
+    "a disk that is full": (
+        WritingFailed("cannot be written: No space left on device", place="net.onnx", fix="Free some space."),
+        1,
+        "Error: net.onnx: cannot be written: No space left on device\n  Free some space.\n",
     ),
     "a file that cannot be written": (
         PermissionError(13, "Permission denied", "/out/net.onnx"),

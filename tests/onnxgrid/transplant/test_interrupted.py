@@ -1,5 +1,6 @@
 """Programs that are killed while they write: what stood at the output stands there still, whole."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -9,6 +10,8 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
+from converters.atomic_file import temporary_beside
+from onnxgrid.transplant import transplant
 from tests.small_models import initializers_of, numbered, small_model
 
 OLD = {"big.weight": numbered((40, 50), 1), "big.bias": numbered((3,), 100)}
@@ -68,8 +71,6 @@ def test_a_model_with_external_data_is_the_old_or_the_new_one(
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".h5"])
 def test_a_file_that_was_not_there_is_not_there(suffix: str, tmp_path: Path) -> None:
-    from onnxgrid.transplant import transplant
-
     saved(tmp_path, "source.onnx", NEW)
     target = f"target{suffix}"
     if suffix == ".h5":
@@ -85,3 +86,20 @@ def test_a_file_that_was_not_there_is_not_there(suffix: str, tmp_path: Path) -> 
     before = named_files(tmp_path)
     killed(tmp_path, target, f"out{suffix}", "os", "replace", first=False)
     assert named_files(tmp_path) == before
+
+
+def test_what_killed_programs_left_is_removed_by_the_next_one(tmp_path: Path) -> None:
+    saved(tmp_path, "source.onnx", NEW)
+    saved(tmp_path, "out.onnx", OLD)
+    for _time in range(2):
+        killed(tmp_path, "out.onnx", "out.onnx", "os", "rename", first=False)
+    left = [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
+    assert len(left) == 4  # a model and its data, twice
+    running = temporary_beside(tmp_path / "out.onnx", ".onnx")
+    of_another = tmp_path / left[0].replace(".out.onnx.", ".about.onnx.")
+    elsewhere = tmp_path / re.sub(r"[0-9a-f]{8}-", "00000000-", left[0], count=1)
+    kept = [running, of_another, elsewhere]
+    for path in kept:
+        path.touch()
+    transplant(tmp_path / "source.onnx", tmp_path / "out.onnx", tmp_path / "out.onnx", in_place=True)
+    assert {path for path in tmp_path.iterdir() if path.name.startswith(".")} == set(kept)

@@ -385,7 +385,7 @@ def test_a_report_that_cannot_be_written_says_why(files):
         save_report(report, path)
     assert str(caught.value) == (
         f"{path}: the report cannot be written: No such file or directory\n"
-        "  Give the path of a file in a folder that exists."
+        "  Give a file in a folder that exists and can be written."
     )
 
 
