@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING
 from converters.errors import WeightFileError
 from converters.weights.archive import Archive, put_member
 from converters.weights.hdf5 import Hdf5Source, open_hdf5, text_attribute
+from converters.weights.hdf5_writing import hdf5_in
 from converters.weights.keras2_layout import holds_keras2_layout, read_keras2_layout, write_keras2_layout
 from converters.weights.keras3_layout import read_keras3_layout, write_keras3_layout
 from converters.weights.keras_arrays import put_values
@@ -134,26 +135,20 @@ def write_keras_weights(path: Path, weights: Weights, how: Writing) -> None:
     Raises:
         WeightFileError: if a weight has no place in the layers of the network, or a layer lacks one.
     """
-    import h5py
-
-    with h5py.File(path, "w") as file:
+    with path.open("r+b") as stream, hdf5_in(stream, "w") as file:
         write_keras3_layout(file, weights, how.network)
 
 
 @writes(*HDF5_SUFFIXES, by_network=True)
 def write_keras_hdf5(path: Path, weights: Weights, how: Writing) -> None:
     """Write a file as `save_weights` of Keras 2 does it. Raises as `write_keras_weights`."""
-    import h5py
-
-    with h5py.File(path, "w") as file:
+    with path.open("r+b") as stream, hdf5_in(stream, "w") as file:
         write_keras2_layout(file, weights, how.network)
 
 
 @writes(ARCHIVE_SUFFIX, by_network=True)
 def write_keras_archive(path: Path, weights: Weights, how: Writing) -> None:
     """Write an archive that `load_model` of Keras 3 takes. Raises as `write_keras_weights`."""
-    import h5py
-
     if not how.config:
         raise WeightFileError(
             "holds a network beside its weights, and none is given",
@@ -161,7 +156,7 @@ def write_keras_archive(path: Path, weights: Weights, how: Writing) -> None:
             fix=f"Write a {KERAS3_SUFFIX} file.",
         )
     with tempfile.TemporaryFile(dir=path.parent) as inner, zipfile.ZipFile(path, "w") as archive:
-        with h5py.File(inner, "w") as file:
+        with hdf5_in(inner, "w") as file:
             write_keras3_layout(file, weights, how.network)
         put_member(archive, zipfile.ZipInfo(METADATA_MEMBER), [WRITTEN_METADATA])
         put_member(archive, zipfile.ZipInfo(CONFIG_MEMBER), [how.config.encode()])

@@ -9,6 +9,7 @@ import ml_dtypes
 from converters.axes import AxisOrder
 from converters.errors import WeightFileError
 from converters.weights.hdf5 import Hdf5Array
+from converters.weights.hdf5_writing import hdf5_in
 from converters.weights.stored import ByteRange, FileArray
 from converters.weights.weight import Array, Weight, Weights, as_bytes
 
@@ -72,9 +73,7 @@ def put_values(file: IO[bytes], kept: Weights, changed: Weights) -> None:
 
 
 def _put_by_hdf5(file: IO[bytes], places: Mapping[str, tuple[KerasArray, Hdf5Array]], changed: Weights) -> None:
-    import h5py
-
-    with h5py.File(file, "r+") as opened:
+    with hdf5_in(file, "r+") as opened:
         for name, (array, place) in places.items():
             values = array.as_stored(changed[name])
             dataset = opened[place.path]

@@ -16,6 +16,7 @@ import numpy as np
 from converters.roles import Role, kind_of_name
 from converters.weights import Weight
 from converters.weights.torch_archive import save_content
+from converters.weights.torch_content import load_content
 from onnxgrid.transplant.plan import Match, TransplantPlan
 
 if TYPE_CHECKING:
@@ -57,12 +58,14 @@ class Checkpoint:
 
 
 def open_checkpoint(path: Path | None) -> Checkpoint | None:
-    """The checkpoint in a file; None if it is none of ours, or does not say whose the moments are."""
+    """The checkpoint in a file; None if it is none of ours, or does not say whose the moments are.
+
+    Raises:
+        WeightFileError: if the file is broken, or would run code.
+    """
     if path is None or path.suffix.lower() not in SUFFIXES:
         return None
-    import torch
-
-    content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    content = load_content(path).content
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         return None
     state = content["optimizer"]["state"].get(0, {})

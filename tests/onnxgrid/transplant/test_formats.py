@@ -1,5 +1,6 @@
 """Weights from each format into each other and back again, bit by bit."""
 
+import resource
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from keras import layers
 import converters
 from converters.weights import Weights, read_weights
 from onnxgrid.difference import diff
-from onnxgrid.errors import TransplantError
+from onnxgrid.errors import TransplantError, WritingFailed
 from onnxgrid.transplant import transplant
 from tests.converters.keras_oracle import convert_keras, functional, randomize
 
@@ -253,3 +254,39 @@ def test_a_file_that_becomes_another_format_says_once_what_it_lacks(
     transplant(path, path, tmp_path / "out.npz")
     assert list(np.load(tmp_path / "out.npz")) == ["dense.weight"]
     assert len(caplog.messages) == 1
+
+
+@pytest.mark.parametrize("dtype", [None, "float16"])
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_full_disk_is_said_of_every_format_and_nothing_is_left(
+    name: str, dtype: str | None, files: Files, tmp_path: Path
+) -> None:
+    if dtype is not None and name.startswith("onnx"):
+        pytest.skip("a model keeps its types")
+    out = tmp_path / f"out{FORMATS[name]}"
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(WritingFailed) as caught:
+            transplant(files.full[name], files.empty[name], out, dtype=dtype)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert str(caught.value) == (
+        f"{out}: cannot be written: File too large\n"
+        "  Raise the limit of the size of files, or write to a disk that holds larger ones."
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".weights.h5", ".keras"])
+def test_a_full_disk_is_said_of_files_for_keras_that_are_made_anew(suffix: str, files: Files, tmp_path: Path) -> None:
+    out = tmp_path / f"out{suffix}"
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3000, before[1]))
+    try:
+        with pytest.raises(WritingFailed) as caught:
+            transplant(files.full["onnx"], files.full["onnx"], out)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert str(caught.value).startswith(f"{out}: cannot be written: File too large\n")
+    assert list(tmp_path.iterdir()) == []

@@ -176,3 +176,13 @@ def test_a_state_dict_gives_weights_and_no_moments(tmp_path):
     report = onnxgrid.transplant(tmp_path / "state.pt", path, tmp_path / "out.pt", strict=True)
     assert report.moments == ()
     assert moments(tmp_path / "out.pt")[1] == 2
+
+
+def test_a_checkpoint_of_an_older_torch_goes_into_one_of_a_newer(tmp_path):
+    torch.save({"a.weight": torch.ones(3, 2)}, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
+    torch.save({"a.weight": torch.zeros(3, 2)}, tmp_path / "new.pt")
+    for source, target in (("old.pth", "new.pt"), ("new.pt", "old.pth")):
+        report = onnxgrid.transplant(tmp_path / source, tmp_path / target, tmp_path / "out.pt")
+        assert report.moments == ()
+        wanted = torch.load(tmp_path / source, weights_only=True)["a.weight"]
+        assert torch.equal(torch.load(tmp_path / "out.pt", weights_only=True)["a.weight"], wanted)
