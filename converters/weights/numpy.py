@@ -134,7 +134,11 @@ def _weight(name: str, beginning: bytes, size: int, data: ByteRange | Callable[[
     if dtype.kind not in "fiub" and dtype != ml_dtypes.bfloat16:
         raise WeightFileError(f"is of type {stored}, which is no number", place=place, fix="Write it as numbers.")
     start, count = stream.tell(), prod(shape) * stored.itemsize
-    if min(shape, default=0) < 0 or start + count != size:
+    if min(shape, default=0) < 0:
+        raise WeightFileError(
+            f"has the shape {shape}, which none can have", place=place, fix="Write it with numpy.save."
+        )
+    if start + count != size:
         raise WeightFileError(
             f"has {size - start} bytes of data, and its shape {shape} needs {count}",
             place=place,

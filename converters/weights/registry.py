@@ -287,7 +287,12 @@ def _write(path: Path, suffix: str, how: Writing, write: Callable[[Path], None])
                 fix="Name an index (.safetensors.index.json) to write several files.",
             )
         with replacing_or_refused(path, WeightFileError, durable=how.durable) as temporary:
-            write(temporary)
+            try:
+                write(temporary)
+            except WeightFileError as error:
+                if error.place != str(temporary):
+                    raise
+                raise WeightFileError(error.problem, place=str(path), fix=error.fix) from None
         return
     with refused_unless_written(path, WeightFileError):
         write(path)

@@ -1,11 +1,12 @@
 """Weights in torch checkpoints (`.pt`, `.pth`): a state dict, alone or within what others save with it.
 
 Files are read with `weights_only=True`: one that would run code is refused, naming the code. What stands beside the
-state dict (optimizer, epoch, ...) is not weights and is not looked at; inside, everything must be a tensor. torch is
+state dict (optimizer, epoch, ...) is not weights and is not looked at; what is no tensor in it is left out. torch is
 imported when such a file is read, and only then.
 """
 
 import copy
+import logging
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     import torch
 
 __all__ = ["read_torch", "rewrite_torch", "write_torch"]
+
+logger = logging.getLogger(__name__)
 
 NESTING_KEYS = (
     "model",
@@ -63,24 +66,39 @@ def read_torch(path: Path) -> Weights:
     Raises:
         WeightFileError: if torch is not installed, or the file is broken, would run code, or is no state dict.
     """
-    torch = _torch("reading", path)
+    _torch("reading", path)
     loaded = load_content(path)
     state = loaded.content
     for key in _keys_to_state(state, path):
         state = state[key]
+    tensors = _tensors(state, path)
+    wrappers = _length_of_wrappers(list(tensors))
+    return collect_weights(
+        _weight(name, name[wrappers:], tensor, loaded, str(path))
+        for name, tensor in tensors.items()
+        if not name.endswith(COUNTER)
+    )
+
+
+def _tensors(state: Mapping[Any, Any], path: Path) -> Mapping[str, "torch.Tensor"]:
+    """The tensors of a state dict; others of its entries are logged."""
+    import torch
+
+    tensors: dict[str, torch.Tensor] = {}
+    others = [(name, value) for name, value in state.items() if not isinstance(value, torch.Tensor)]
     for name, value in state.items():
-        if not isinstance(name, str) or not isinstance(value, torch.Tensor):
+        if isinstance(value, torch.Tensor) and isinstance(name, str):
+            tensors[name] = value
+        elif isinstance(value, torch.Tensor) or len(others) == len(state):
             raise WeightFileError(
                 f"the entry {name!r} is a {type(value).__name__}, not a named tensor",
                 place=str(path),
                 fix="Give a state dict, alone or under 'model' or 'state_dict'.",
             )
-    wrappers = _length_of_wrappers(list(state))
-    return collect_weights(
-        _weight(name, name[wrappers:], tensor, loaded, str(path))
-        for name, tensor in state.items()
-        if not name.endswith(COUNTER)
-    )
+    if others:
+        listed = ", ".join(f"{name!r} ({type(value).__name__})" for name, value in others)
+        logger.warning("%s: left out of the weights, as no tensors: %s", path, listed)
+    return tensors
 
 
 @writes(".pt", ".pth")

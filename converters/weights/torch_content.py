@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING, Any
 from converters.errors import WeightFileError
 from converters.weights.archive import Archive
 from converters.weights.stored import ByteRange, OpenFile
+from converters.weights.torch_plain import PLAIN, plain_taken
 
 if TYPE_CHECKING:
     import torch
@@ -35,7 +36,7 @@ MAX_OPCODES = 10**6
 PICKLES = 4
 """In such a file: a number, a version, the system, the content."""
 
-HARMLESS = ("torch.", "collections.OrderedDict")
+HARMLESS = ("torch.", "collections.OrderedDict", *PLAIN)
 
 STATE_DICT_ALONE = "Save the state dict alone: torch.save(model.state_dict(), path)."
 
@@ -75,7 +76,10 @@ def load_content(path: Path) -> TorchContent:
     else:
         _require_few_operations(path)
     try:
-        with warnings.catch_warnings():  # about TorchScript archives and old pickles: the error says more
+        with (
+            plain_taken(),
+            warnings.catch_warnings(),
+        ):  # about TorchScript archives and old pickles: the error says more
             warnings.simplefilter("ignore")
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=archive is not None)
     except pickle.UnpicklingError as error:
@@ -157,7 +161,8 @@ def _code_needed(path: Path, *, is_zip: bool) -> list[str]:
     if is_zip:
         from torch.serialization import get_unsafe_globals_in_checkpoint
 
-        return sorted(get_unsafe_globals_in_checkpoint(str(path)))
+        with plain_taken():
+            return sorted(get_unsafe_globals_in_checkpoint(str(path)))
     with path.open("rb") as file:
         return sorted({name for name in _globals(file) if not name.startswith(HARMLESS)})
 

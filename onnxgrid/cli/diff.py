@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from onnxgrid.cli.printable import printable
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -88,8 +90,9 @@ def _tensor_table(found: "ModelDifference") -> "Table":
     for layer in found.layers:
         name = layer.name
         for tensor in layer.tensors:
-            numbers = [_number(tensor.largest), _number(tensor.relative)]
-            table.add_row(name, tensor.name, *numbers, tensor.in_a or "absent", tensor.in_b or "absent")
+            numbers = (_number(tensor.largest), _number(tensor.relative))
+            cells = (name, tensor.name, *numbers, tensor.in_a or "absent", tensor.in_b or "absent")
+            table.add_row(*map(printable, cells))
             name = ""
     return table
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from onnxgrid.cli.printable import printable
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -61,9 +63,10 @@ def summary_table(summary: "ModelSummary") -> "Table":
         parameters = str(layer.parameters) if shown else ""
         frozen = " (frozen)" if layer.trainable is False else ""
         first, *rest = [(tensor.name, str(tensor.shape), tensor.dtype, tensor.kind) for tensor in shown] or [("",) * 4]
-        table.add_row(layer.name, _class(layer), _shape(layer.output_shape), *first, parameters + frozen)
+        of_layer = (layer.name, _class(layer), _shape(layer.output_shape))
+        table.add_row(*map(printable, (*of_layer, *first, parameters + frozen)))
         for cells in rest:
-            table.add_row("", "", "", *cells, "")
+            table.add_row("", "", "", *map(printable, cells), "")
     return table
 
 

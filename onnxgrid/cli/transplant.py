@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from onnxgrid.cli.printable import printable
 from onnxgrid.cli.uncollected import uncollected
 
 if TYPE_CHECKING:
@@ -264,6 +265,7 @@ def report_table(done: "TransplantReport") -> "Table":
         name = layer.name
         for row in layer.rows:
             in_source = "" if row.source_shape is None else str(row.source_shape)
-            table.add_row(name, row.name, row.outcome, str(row.shape), row.source, in_source, row.remark)
+            cells = (name, row.name, row.outcome, str(row.shape), row.source, in_source, row.remark)
+            table.add_row(*map(printable, cells))
             name = ""
     return table

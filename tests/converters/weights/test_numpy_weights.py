@@ -89,7 +89,7 @@ HOSTILE = {
     ),
     "a negative size": (
         described("(-1, -2)"),
-        "has 8 bytes of data, and its shape (-1, -2) needs 8\n  Give a whole file.",
+        "has the shape (-1, -2), which none can have\n  Write it with numpy.save.",
     ),
 }
 

@@ -1,8 +1,10 @@
 """Weights of torch checkpoints: the layouts that are read, and what is refused."""
 
+import argparse
 import os
 import subprocess
 import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -93,8 +95,8 @@ REFUSED = {
         {"unet_a": STATE},
         f"the entry 'unet_a' is a dict, not a named tensor\n  {DICT_FIX}",
     ),
-    "a number among the tensors": (
-        {"model": STATE | {"step": 3}},
+    "no tensor at all": (
+        {"model": {"step": 3, "rate": 0.1}},
         f"the entry 'step' is a int, not a named tensor\n  {DICT_FIX}",
     ),
     "a name that is no text": (
@@ -249,3 +251,85 @@ def test_a_checkpoint_that_is_written_anew_keeps_all_but_the_values(tmp_path):
     for name, tensor in like["optimizer"]["state"][0].items():
         np.testing.assert_array_equal(state[name].numpy(), tensor.numpy())
     assert len({tensor.untyped_storage().data_ptr() for tensor in state.values()}) == 1
+
+
+def test_what_is_no_tensor_is_left_out_and_named(tmp_path, caplog):
+    path = tmp_path / "a.pt"
+    torch.save({"model": STATE | {"step": 3, 4: "four"}}, path)
+    assert list(read_weights(path)) == list(STATE)
+    assert caplog.messages == [f"{path}: left out of the weights, as no tensors: 'step' (int), 4 (str)"]
+
+
+PLAIN = {
+    "epoch": np.int64(7),
+    "rate": np.float32(0.1),
+    "best": np.float64(0.25),
+    "done": np.bool_(True),
+    "dtype": np.dtype("float16"),
+    "args": argparse.Namespace(lr=0.1, betas=(0.9, np.float64(0.99)), name="run"),
+}
+
+
+@pytest.mark.parametrize("is_zip", [True, False])
+def test_numbers_of_numpy_and_options_beside_the_weights_are_read_and_written_as_they_were(is_zip, tmp_path):
+    torch.save({"model": STATE, **PLAIN}, tmp_path / "a.pt", _use_new_zipfile_serialization=is_zip)
+    weights = read_weights(tmp_path / "a.pt")
+    assert list(weights) == list(STATE)
+    rewrite_weights(tmp_path / "b.pt", tmp_path / "a.pt", weights, {})
+    written = torch.load(tmp_path / "b.pt", weights_only=False)
+    for name, value in PLAIN.items():
+        assert written[name] == value
+        assert type(written[name]) is type(value)
+
+
+def pickled_number(dtype_name: object, state: tuple[object, ...], content: object) -> dict[str, object]:
+    """A checkpoint with a number of NumPy, whose type's name and state may be anything."""
+
+    class Dtype:
+        def __reduce__(self):
+            return np.dtype, (dtype_name, False, True), state
+
+    class Number:
+        def __reduce__(self):
+            return np.float64(1).__reduce__()[0], (Dtype(), content)
+
+    return {"w": torch.ones(1), "n": Number()}
+
+
+PLAIN_STATE = (3, "<", None, None, None, -1, -1, 0)
+
+BROKEN_NUMBERS = {
+    "an address for an object": ("O8", (3, "|", None, None, None, -1, -1, 0), b"\0" * 8),
+    "an object": ("O", (3, "|", None, None, None, -1, -1, 63), "text"),
+    "fields": ("V8", (3, "|", None, ("a",), {"a": (np.dtype("O"), 0)}, 8, 1, 0), b"\1" * 8),
+    "too few bytes": ("f8", PLAIN_STATE, b"\0" * 7),
+    "text for bytes": ("f8", PLAIN_STATE, "x" * 8),
+    "a number for a name": (8, PLAIN_STATE, b"\0" * 8),
+    "no such size": ("f9", PLAIN_STATE, b"\0" * 9),
+    "no byte order": ("f8", (3, "?", None, None, None, -1, -1, 0), b"\0" * 8),
+    "no state": ("f8", (), b"\0" * 8),
+}
+
+
+@pytest.mark.parametrize(("name", "state", "content"), BROKEN_NUMBERS.values(), ids=BROKEN_NUMBERS)
+def test_a_number_of_numpy_that_is_none_is_refused(name, state, content, tmp_path):
+    path = tmp_path / "a.pt"
+    torch.save(pickled_number(name, state, content), path)
+    with pytest.raises(WeightFileError) as caught:
+        read_weights(path)
+    assert str(caught.value) == f"{path}: {WHOLE} (UnpicklingError)\n  {SAVE_STATE}"
+
+
+def test_a_pickle_that_unpacks_to_a_thousand_times_its_size_is_not_unpacked(tmp_path):
+    path = tmp_path / "a.pt"
+    size = 2**27
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a/version", "3\n")
+        archive.writestr("a/data.pkl", bytes(size))
+        stored = archive.getinfo("a/data.pkl").compress_size
+    with pytest.raises(WeightFileError) as caught:
+        read_weights(path)
+    assert str(caught.value) == (
+        f"{path}, member 'a/data.pkl': would take {size} bytes, and {stored} are in the file: "
+        "more than 100 times as many\n  Write the archive anew, without compression."
+    )

@@ -183,3 +183,14 @@ def test_what_cannot_be_written_is_said_and_nothing_is_left(tmp_path: Path) -> N
         "  Give a file in a folder that exists and can be written."
     )
     assert [found.name for found in tmp_path.iterdir()] == ["net.json"]
+
+
+def test_several_weights_for_a_file_of_one_array_are_refused_by_its_name(tmp_path: Path) -> None:
+    array = np.zeros(3, np.float32)
+    weights = {name: Weight(name, array.shape, array.dtype, lambda: array, "memory") for name in ("a", "b")}
+    with pytest.raises(WeightFileError) as caught:
+        write_weights(tmp_path / "x.npy", weights)
+    assert str(caught.value) == (
+        f"{tmp_path / 'x.npy'}: holds one array, and there are 2 weights\n  Write a .npz file."
+    )
+    assert list(tmp_path.iterdir()) == []

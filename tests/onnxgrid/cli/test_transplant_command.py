@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from onnxgrid.cli.main import cli
 from onnxgrid.cli.transplant import command
 from onnxgrid.errors import TransplantError
 from tests.small_models import initializers_of, numbered, save_small_model
@@ -190,3 +191,16 @@ def test_a_dash_is_no_file(files, ends, monkeypatch):
 
 def test_the_help_has_an_example():
     assert "Example:\n      onnxgrid transplant coarse.onnx fine.onnx -o start.onnx" in run("--help").stdout
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("transplant", "a.npz", "a.npz", "--dry-run", "--table"), ("inspect", "a.npz"), ("diff", "a.npz", "b.npz")],
+)
+def test_names_that_steer_a_terminal_are_spelt_out_in_tables(words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for number, name in enumerate("ab"):
+        np.savez(f"{name}.npz", **{"la\x1b[31myer\n.weight": np.full(3, number, np.float32)})
+    result = CliRunner().invoke(cli, list(words))
+    assert "\x1b" not in result.stdout
+    assert r"la\x1b[31myer\n.weight" in result.stdout
