@@ -2,12 +2,11 @@
 
 import contextlib
 import errno
-import hashlib
 import logging
 import os
-import platform
 import re
 import secrets
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -167,7 +166,8 @@ def _remove_abandoned(path: Path) -> None:
 def _system() -> str:
     """What is the same for processes that know each other by number, and differs on machines that share a disk."""
     space = os.readlink(PROCESSES) if os.path.lexists(PROCESSES) else ""
-    return hashlib.sha256(f"{platform.node()} {space}".encode()).hexdigest()[:8]
+    name = os.uname().nodename if hasattr(os, "uname") else ""
+    return f"{zlib.crc32(f'{name} {space}'.encode()):08x}"
 
 
 def _runs(process: int) -> bool:
