@@ -136,17 +136,18 @@ def diff(a: "FileOrModel", b: "FileOrModel", *, tolerance: float = 0.0) -> Model
     """
     ends = open_ends(a, b)
     first, second = ends.source, ends.target
+    # A checkpoint knows the graph of the model beside it, and is none all the same.
     graphs = (first.graph, ends.target_graph)
-    both = graphs[0] is not None and graphs[1] is not None
+    both = _is_model(a) and _is_model(b)
     weights = (
         (_tensors(a, first.weights), _tensors(b, second.weights))
         if both
-        else (first.weights, without_counters(second.weights))
+        else (without_counters(first.weights), without_counters(second.weights))
     )
     tensors = list(_tensor_differences(*weights, tolerance))
     structure: list[str] = []
     layers: dict[str, list[str]] = {}
-    if graphs[0] is not None and graphs[1] is not None:
+    if both and graphs[0] is not None and graphs[1] is not None:
         structure = model_lines(graphs[0], graphs[1])
         layers = _structures(graphs[0], graphs[1])
     owners = {**_owners(graphs[1]), **_owners(graphs[0])}
@@ -163,6 +164,10 @@ def diff(a: "FileOrModel", b: "FileOrModel", *, tolerance: float = 0.0) -> Model
         compared=len(weights[0].keys() & weights[1].keys()),
         graphs=both,
     )
+
+
+def _is_model(end: "FileOrModel") -> bool:
+    return not isinstance(end, str | Path) or Path(end).suffix.lower() == MODEL_SUFFIX
 
 
 def _structures(a: ir.Model, b: ir.Model) -> dict[str, list[str]]:

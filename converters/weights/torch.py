@@ -165,13 +165,13 @@ def _nesting(content: Mapping[Any, Any], depth: int) -> list[str] | None:
     """The keys that lead to a mapping with tensors; if none has some, to the first that may be meant; else None."""
     import torch
 
-    if any(isinstance(value, torch.Tensor) for value in content.values()):
-        return []
     inner = [key for key in NESTING_KEYS if isinstance(content.get(key), Mapping)]
     for key in inner if depth else ():
         below = _nesting(content[key], depth - 1)
         if below is not None:
             return [key, *below]
+    if any(isinstance(value, torch.Tensor) for value in content.values()):
+        return []
     return [inner[0]] if inner and depth == MAX_NESTING else None
 
 

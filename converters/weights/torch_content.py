@@ -11,6 +11,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
+from mmap import PAGESIZE
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -47,7 +48,7 @@ class TorchContent:
 
     Args:
         content: dicts, lists, numbers and tensors; those of a zip archive are mapped into memory.
-        file: the archive; None of an older file, which was read whole.
+        file: the archive; None of an older file, which was read whole, or if it cannot be told where tensors lie in it.
         shift: the address of a storage, less its place in the archive.
     """
 
@@ -93,7 +94,7 @@ def load_content(path: Path) -> TorchContent:
         raise _broken(path, error) from error
     if archive is None:
         return TorchContent(content)
-    return TorchContent(content, OpenFile(path), _shift(content, archive))
+    return _mapped(content, archive, path)
 
 
 def _require_small_pickle(archive: Archive) -> None:
@@ -117,11 +118,12 @@ def _require_few_operations(path: Path) -> None:
         )
 
 
-def _shift(content: Any, archive: Archive) -> int:
-    """How much further on storages lie in memory than in the archive.
+def _mapped(content: Any, archive: Archive, path: Path) -> TorchContent:
+    """The content of an archive, and where its storages lie in the file; without that where it cannot be told.
 
-    torch does not say which member a storage was mapped from: the file is mapped in one piece, so the distances between
-    storages are those between their members.
+    torch does not say which member a storage was mapped from. It maps the file in one piece, which begins at a page, so
+    the distances between storages are those between their members. Where these fit at several places, as lengths that
+    repeat can, none is taken.
 
     Raises:
         WeightFileError: if a storage is not as long as a member that lies there.
@@ -130,16 +132,17 @@ def _shift(content: Any, archive: Archive) -> int:
     ranges = {name: archive.range(name) for name in archive.names if f"/{STORAGE_FOLDER}" in name}
     members = {lies.start: lies.length for lies in ranges.values() if lies is not None}
     if not held:
-        return 0
+        return TorchContent(content, OpenFile(path))
     first = min(held)
-    for start in members:
-        if all(members.get(place - first + start) == size for place, size in held.items()):
-            return first - start
-    raise WeightFileError(
-        "holds tensors that need more bytes than are stored for them, or compressed ones",
-        place=archive.file,
-        fix="Give a whole file written by torch.save.",
-    )
+    shifts = [first - start for start in members if (first - start) % PAGESIZE == 0]
+    fitting = [s for s in shifts if all(members.get(place - s) == size for place, size in held.items())]
+    if not fitting:
+        raise WeightFileError(
+            "holds tensors that need more bytes than are stored for them, or compressed ones",
+            place=archive.file,
+            fix="Give a whole file written by torch.save.",
+        )
+    return TorchContent(content, OpenFile(path), fitting[0]) if len(fitting) == 1 else TorchContent(content)
 
 
 def _storages(content: Any) -> Iterator["torch.UntypedStorage"]:

@@ -6,6 +6,7 @@ import ml_dtypes
 import numpy as np
 import onnx_ir as ir
 import pytest
+import torch
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
@@ -153,6 +154,16 @@ def test_constants_of_models_are_compared_too_in_files_and_in_memory(tmp_path):
     ir.save(b, tmp_path / "b.onnx")
     for found in (onnxgrid.diff(a, ir.to_proto(b)), onnxgrid.diff(tmp_path / "a.onnx", tmp_path / "b.onnx")):
         assert differences(found) == [("flat/shape", "int64 (2,)", "int64 (2,)", 1.0, 1.0)]
+
+
+def test_a_checkpoint_is_equal_to_the_model_beside_it_though_that_has_constants(tmp_path):
+    ir.save(small_model(HELD), tmp_path / "model_checkpoint_1.onnx")
+    tensors = {name: torch.from_numpy(array) for name, array in HELD.items()}
+    torch.save({"format": "onnxgrid-checkpoint", "version": 1, "model": tensors}, tmp_path / "model_checkpoint_1.pt")
+    ends = tmp_path / "model_checkpoint_1.onnx", tmp_path / "model_checkpoint_1.pt"
+    for a, b in (ends, ends[::-1]):
+        found = onnxgrid.diff(a, b)
+        assert (found.equal, found.graphs, found.compared) == (True, False, 3)
 
 
 def run(*arguments):

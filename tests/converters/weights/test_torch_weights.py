@@ -260,6 +260,18 @@ def test_what_is_no_tensor_is_left_out_and_named(tmp_path, caplog):
     assert caplog.messages == [f"{path}: left out of the weights, as no tensors: 'step' (int), 4 (str)"]
 
 
+def test_a_tensor_beside_the_state_dict_does_not_stand_for_it(tmp_path):
+    torch.save({"model": STATE, "rng_state": torch.get_rng_state()}, tmp_path / "a.pt")
+    assert list(read_weights(tmp_path / "a.pt")) == list(STATE)
+
+
+def test_tensors_are_found_in_the_file_though_others_of_their_size_cannot_be_seen(tmp_path):
+    hidden = argparse.Namespace(t=torch.full((16,), 9.0), u=torch.full((16,), 8.0))
+    torch.save({"args": hidden, "model": {"a": torch.full((16,), 1.0), "b": torch.full((16,), 2.0)}}, tmp_path / "a.pt")
+    weights = read_weights(tmp_path / "a.pt")
+    assert [weights[name].read()[0] for name in ("a", "b")] == [1.0, 2.0]
+
+
 PLAIN = {
     "epoch": np.int64(7),
     "rate": np.float32(0.1),
