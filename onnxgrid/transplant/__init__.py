@@ -58,7 +58,7 @@ def transplant(
         strict: whatever is not carried is an error, raised before anything is written.
         dry_run: plan and report, write nothing.
         in_place: whether `out` may be `source` or `target`, which then is replaced.
-        dtype: of all weights of `out` that are floats; None for that of the target. A model keeps its own.
+        dtype: of all weights of `out` that are floats; None for that of the target. Refused for a model.
         max_shard_bytes: how large each file may be, where `out` is an index of several (`.safetensors.index.json`).
         statistics: whether the report has the norm and the mean of each tensor before and after, which reads them all.
         head_start: of a command that has begun to copy; else this function begins.

@@ -149,7 +149,8 @@ class PlannedTransplant:
         paths = [path for path in (self.ends.source.path, target.path) if path is not None]
         read = [path for path in paths if not is_same_file(out, path)]
         durable = len(read) < len(paths)  # what is replaced cannot be made again
-        checkpoints = None if how.dtype is not None else _checkpoints(self.ends.source.path, target.path, out)
+        plain = how.dtype is None and how.max_shard_bytes is None  # else moments stay, or the kind of file refuses it
+        checkpoints = _checkpoints(self.ends.source.path, target.path, out) if plain else None
         if checkpoints is not None:
             with replacing_or_refused(out, WeightFileError, durable=durable) as temporary:
                 return write_checkpoint(temporary, *checkpoints, self.plan, carried)

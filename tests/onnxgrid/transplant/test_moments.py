@@ -9,6 +9,7 @@ import torch
 
 import converters
 import onnxgrid
+from converters.errors import WeightFileError
 from onnxgrid.config.optimizer import AdamConfig, SGDConfig
 from onnxgrid.engines import create_engine
 from onnxgrid.engines.engine import FlatTensors
@@ -98,6 +99,17 @@ def test_training_goes_on_from_the_result_as_the_source_would_have(tmp_path, con
     target.resume().steps(5, 6)
     source.steps(5, 6)
     assert torch.equal(target.engine.parameters.flat, source.engine.parameters.flat)
+
+
+def test_a_checkpoint_is_one_file_whatever_is_asked_for(tmp_path):
+    source, target, out = Training(tmp_path / "a").save(), Training(tmp_path / "b").save(), tmp_path / "out.pt"
+    with pytest.raises(WeightFileError) as error:
+        onnxgrid.transplant(source, target, out, max_shard_bytes=100)
+    assert str(error.value) == (
+        f"{out}: is one file, whose size has no limit\n"
+        "  Name an index (.safetensors.index.json) to write several files."
+    )
+    assert not out.exists()
 
 
 def test_moments_are_adapted_as_their_weights(tmp_path):
