@@ -10,7 +10,7 @@ import onnx_ir as ir
 from converters.errors import UserError
 from converters.json_text import parse_json
 from converters.keras_version import major_version
-from converters.weights import network_layers
+from converters.roles import LAYER_KEY
 from converters.weights.keras import ARCHIVE_SUFFIX, HDF5_SUFFIXES, stated_config
 from onnxgrid.transplant.rules import MatchBy, TransplantRules
 
@@ -43,7 +43,9 @@ class Side:
     @property
     def is_of_keras(self) -> bool:
         """Whether it is a file of Keras, or a model that was converted from Keras."""
-        return self.is_file_of_keras or (self.graph is not None and bool(network_layers(self.graph)))
+        if self.is_file_of_keras:
+            return True
+        return self.graph is not None and any(LAYER_KEY in node.metadata_props for node in self.graph.graph)
 
 
 def with_graphs(source: Side, target: Side, rules: TransplantRules) -> tuple[Side, Side]:
