@@ -93,13 +93,8 @@ class _Inliner:
                     yield error
         for given in self.given[model.name]:
             if len(given.tensors) != expected:
-                yield ConversionError(
-                    f"is called with {len(given.tensors)} tensors, and has {expected} inputs",
-                    place=model.place,
-                    fix='Change its "inbound_nodes".',
-                    layer=model.name,
-                    class_name=model.class_name,
-                )
+                problem = f"is called with {len(given.tensors)} tensors, and has {expected} inputs"
+                yield model.error(problem, 'Change its "inbound_nodes".')
 
     def _require_few_calls(self) -> None:
         within = {name: sum(calls.values()) for name, calls in self.calls.items()}

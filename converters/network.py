@@ -80,6 +80,10 @@ class Layer:
     time_distributed: int = 0
     in_distributed_model: bool = False
 
+    def error(self, problem: str, fix: str) -> ConversionError:
+        """The error that this layer causes, to be raised."""
+        return ConversionError(problem, place=self.place, fix=fix, layer=self.name, class_name=self.class_name)
+
 
 @dataclass(frozen=True)
 class Network:

@@ -69,13 +69,7 @@ def _read_config(layer: Layer, keras_version: int | None, notices: Notices) -> R
     for call in layer.calls:
         given = len(call.inputs) - (number_of_masks(call) if entry.arity is not Arity.NAMED else 0)
         if not entry.arity.accepts(given):
-            raise ConversionError(
-                f"takes {entry.arity.value}, and is given {given}",
-                place=layer.place,
-                fix='Change its "inbound_nodes".',
-                layer=layer.name,
-                class_name=layer.class_name,
-            )
+            raise layer.error(f"takes {entry.arity.value}, and is given {given}", 'Change its "inbound_nodes".')
     keys = Keys(
         layer.config, layer=layer.name, class_name=layer.class_name, notices=notices, keras_version=keras_version
     )
@@ -88,13 +82,10 @@ def _read_config(layer: Layer, keras_version: int | None, notices: Notices) -> R
 def _require_no_training(layer: Layer, class_name: str, keys: Keys) -> None:
     effect = refused_training(layer, class_name) if keys.written_by_keras_2 else None
     if effect is not None:
-        raise ConversionError(
+        raise layer.error(
             f'is called with "training": true, itself or with a model that holds it, and Keras 2 {effect} then, also '
             "when it predicts",
-            place=layer.place,
-            fix='Leave "training" out of the call: an ONNX model gives the numbers of a network in use.',
-            layer=layer.name,
-            class_name=layer.class_name,
+            'Leave "training" out of the call: an ONNX model gives the numbers of a network in use.',
         )
 
 
@@ -112,13 +103,7 @@ def _unsupported(layer: Layer) -> ConversionError:
         problem, fix = f"{problem}: {refusal.reason}", refusal.fix
     elif close:
         problem = f"{problem}; the nearest that can: {', '.join(close)}"
-    return ConversionError(
-        problem,
-        place=layer.place,
-        fix=fix,
-        layer=layer.name,
-        class_name=name,
-    )
+    return layer.error(problem, fix)
 
 
 def _call_names(network: Network) -> dict[tuple[str, int], str]:
@@ -129,13 +114,8 @@ def _call_names(network: Network) -> dict[tuple[str, int], str]:
         for call in range(len(layer.calls)):
             name = f"{layer.name}/{call}" if call else layer.name
             if name in taken:
-                raise ConversionError(
-                    f"the name '{name}' is also that of another call of a shared layer",
-                    place=layer.place,
-                    fix="Rename the layer.",
-                    layer=layer.name,
-                    class_name=layer.class_name,
-                )
+                problem = f"the name '{name}' is also that of another call of a shared layer"
+                raise layer.error(problem, "Rename the layer.")
             taken.add(name)
             names[layer.name, call] = name
     return names

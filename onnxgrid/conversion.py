@@ -20,7 +20,7 @@ from converters.layers.graph_builder import IoLayout
 from converters.roles import Role, initializer_roles
 from converters.to_keras import KerasNetwork
 from converters.to_keras import to_keras as network_of_keras
-from converters.weights import Weights, is_written_by_network, write_weights
+from converters.weights import is_written_by_network, write_weights
 from converters.weights.onnx import initializer_weights, open_onnx
 from onnxgrid.transplant.files import fill_from_file
 from onnxgrid.transplant.report import TransplantReport
@@ -170,7 +170,7 @@ def convert(
         fold_batch_normalization(model)
     checked = _checked(model, source, io_layout, seed, unfolded) if check else None
     keras = network_of_keras(unfolded, str(network)) if by_network else None
-    saved = _save_weights(weights_out, initializer_weights(unfolded, str(network)), keras)
+    saved = _save_weights(weights_out, unfolded, str(network), keras)
     if output is not None:
         converters.save_model(model, Path(output), durable=False)
     return Conversion(model, filled, checked, saved)
@@ -200,15 +200,18 @@ def to_keras(model: Located, output: Located | None = None, *, weights_out: Loca
         is_written_by_network(Path(weights_out))  # refuses a kind that is unknown
     opened = open_onnx(source)
     network = network_of_keras(opened, str(model))
-    saved = _save_weights(weights_out, initializer_weights(opened, str(model)), network)
+    saved = _save_weights(weights_out, opened, str(model), network)
     if output is not None:
         _save_json(network.json, Path(output))
     return KerasConversion(network.json, network.count, _parameters(opened), saved)
 
 
-def _save_weights(path: Located | None, weights: Weights, keras: KerasNetwork | None) -> WrittenWeights | None:
+def _save_weights(
+    path: Located | None, model: ir.Model, place: str, keras: KerasNetwork | None
+) -> WrittenWeights | None:
     if path is None:
         return None
+    weights = initializer_weights(model, place)
     if keras is None:
         write_weights(Path(path), weights)
     else:

@@ -18,16 +18,14 @@ from converters.weights import Weight, Weights, without_counters
 from converters.weights.onnx import initializer_tensor, initializer_weight
 from converters.weights.onnx_file import OnnxFile
 from onnxgrid.graph_difference import layer_lines, model_lines, nodes_by_layer
-from onnxgrid.transplant.ends import open_ends
+from onnxgrid.transplant.ends import is_model, open_ends
+from onnxgrid.transplant.statistics import CHUNK
 from onnxgrid.transplant.targets import MODEL_SUFFIX
 
 if TYPE_CHECKING:
     from onnxgrid.transplant.ends import FileOrModel
 
 __all__ = ["LayerDifference", "ModelDifference", "TensorDifference", "diff"]
-
-CHUNK = 2**16
-"""Values that are taken to float64 at once: half a MiB, which stays in a processor's cache."""
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -138,7 +136,7 @@ def diff(a: "FileOrModel", b: "FileOrModel", *, tolerance: float = 0.0) -> Model
     first, second = ends.source, ends.target
     # A checkpoint knows the graph of the model beside it, and is none all the same.
     graphs = (first.graph, ends.target_graph)
-    both = _is_model(a) and _is_model(b)
+    both = is_model(a) and is_model(b)
     weights = (
         (_tensors(a, first.weights), _tensors(b, second.weights))
         if both
@@ -164,10 +162,6 @@ def diff(a: "FileOrModel", b: "FileOrModel", *, tolerance: float = 0.0) -> Model
         compared=len(weights[0].keys() & weights[1].keys()),
         graphs=both,
     )
-
-
-def _is_model(end: "FileOrModel") -> bool:
-    return not isinstance(end, str | Path) or Path(end).suffix.lower() == MODEL_SUFFIX
 
 
 def _structures(a: ir.Model, b: ir.Model) -> dict[str, list[str]]:

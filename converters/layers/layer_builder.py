@@ -82,9 +82,7 @@ class LayerBuilder:
 
     def error(self, problem: str, fix: str) -> ConversionError:
         """The error that this layer causes, to be raised."""
-        return ConversionError(
-            problem, place=self._layer.place, fix=fix, layer=self.name, class_name=self._layer.class_name
-        )
+        return self._layer.error(problem, fix)
 
     def input(self, keras_shape: Sequence[int | None]) -> Tensor:
         """A graph input; its batch is symbolic whatever the shape says.

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from converters.errors import WeightFileError
+from converters.weights.expansion import expansion_problem
 from converters.weights.stored import ByteRange, OpenFile
 from converters.weights.weight import Array
 
@@ -22,10 +23,6 @@ __all__ = ["Archive", "put_member"]
 LOCAL_HEADER_BYTES = 30
 LENGTHS_AT = 26
 """Where a local header holds the lengths of the name and of the extra field that follow it, two bytes each."""
-
-MAX_EXPANSION = 100
-MAX_FREE_EXPANSION_BYTES = 2**26
-"""A compressed member may become 100 times as large as it is stored, or 64 MiB."""
 
 ENCRYPTED = 0x1
 
@@ -156,12 +153,9 @@ class Archive:
             raise self._error(name, "is there twice")
         if info.flag_bits & ENCRYPTED:
             raise self._error(name, "is encrypted")
-        if info.file_size > MAX_FREE_EXPANSION_BYTES and info.file_size > MAX_EXPANSION * info.compress_size:
-            raise self._error(
-                name,
-                f"would take {info.file_size} bytes, and {info.compress_size} are in the file: "
-                f"more than {MAX_EXPANSION} times as many",
-            )
+        problem = expansion_problem(info.file_size, info.compress_size)
+        if problem is not None:
+            raise self._error(name, problem)
         header = info.header_offset
         lengths = self._bytes[header + LENGTHS_AT : header + LOCAL_HEADER_BYTES]
         start = header + LOCAL_HEADER_BYTES + int(lengths.view("<u2").sum()) if lengths.size == 4 else -1

@@ -16,6 +16,7 @@ import ml_dtypes
 import numpy as np
 
 from converters.errors import WeightFileError
+from converters.weights.expansion import MAX_FREE_EXPANSION_BYTES, expansion_problem
 from converters.weights.stored import ByteRange, FileArray, OpenFile
 from converters.weights.weight import Array, Weight
 
@@ -33,12 +34,6 @@ __all__ = [
     "text_attribute",
     "texts_attribute",
 ]
-
-MAX_EXPANSION = 100
-"""How many times larger than stored a compressed array may become."""
-
-MAX_FREE_EXPANSION_BYTES = 2**26
-"""An array that is no larger than this is read however well it was compressed."""
 
 IN_PLACE = 0x0002 | 0x0004
 """HDF5's `H5LT_FILE_IMAGE_DONT_COPY` and `H5LT_FILE_IMAGE_DONT_RELEASE`: it reads bytes where they are."""
@@ -283,8 +278,9 @@ def _missing_data(dataset: Any, shape: tuple[int, ...], item_bytes: int) -> str 
         return f"is said to have {stored} bytes of data, more than the file"
     if dataset.chunks is None:
         return None if stored >= size else f"has {stored} bytes of data, and its shape {shape} needs {size}"
-    if size > MAX_FREE_EXPANSION_BYTES and size > MAX_EXPANSION * stored:
-        return f"would take {size} bytes, and {stored} are in the file: more than {MAX_EXPANSION} times as many"
+    problem = expansion_problem(size, stored)
+    if problem is not None:
+        return problem
     chunks = prod(-(-axis // chunk) for axis, chunk in zip(shape, dataset.chunks, strict=True))
     written = dataset.id.get_num_chunks()
     return None if written == chunks else f"has {written} of its {chunks} chunks of data"

@@ -16,6 +16,7 @@ import ml_dtypes
 import numpy as np
 
 from converters.errors import WeightFileError
+from converters.weights.expansion import MAX_FREE_EXPANSION_BYTES
 from converters.weights.registry import Writing, reads, rewrites, writes
 from converters.weights.stored import OpenFile
 from converters.weights.torch_archive import save_content
@@ -52,9 +53,6 @@ MAX_NESTING = 4
 
 WRAPPERS = ("module.", "_orig_mod.")
 """What DataParallel and `torch.compile` put before all names of the model that they wrap."""
-
-MAX_FREE_EXPANSION_BYTES = 2**26
-"""A tensor whose entries share memory, as those of `expand` do, may become 64 MiB."""
 
 
 @reads(".pt", ".pth")
@@ -189,6 +187,7 @@ def _weight(stored_name: str, name: str, tensor: "torch.Tensor", loaded: TorchCo
     place = f"{file}, tensor '{stored_name}'"
     dtype = _numpy_dtype(tensor, place)
     needed, held = tensor.numel() * dtype.itemsize, tensor.untyped_storage().nbytes()
+    # A tensor whose entries share memory, as those of `expand` do, may become as large as what is compressed may.
     if tensor.is_meta or (needed > held and needed > MAX_FREE_EXPANSION_BYTES):
         raise WeightFileError(
             f"has the shape {tuple(tensor.shape)}, which needs {needed} bytes, and {0 if tensor.is_meta else held} "

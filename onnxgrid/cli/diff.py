@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from onnxgrid.cli.printable import printable
+from onnxgrid.cli.printable import print_table, printable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -20,9 +20,6 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 
 DIFFERENT = 1
 """As the command diff ends, where two files differ."""
-
-PIPED_COLUMNS = 200
-"""Width of the table where there is no terminal."""
 
 
 @click.command("diff")
@@ -62,12 +59,7 @@ def _print(found: "ModelDifference") -> None:
     for line in _structure_lines(found):
         click.echo(line)
     if any(layer.tensors for layer in found.layers):
-        from rich.console import Console
-
-        console = Console(highlight=False, markup=False)
-        if not console.is_terminal:
-            console = Console(highlight=False, markup=False, width=PIPED_COLUMNS)
-        console.print(_tensor_table(found))
+        print_table(_tensor_table(found))
     click.echo(_summary(found))
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from onnxgrid.cli.printable import printable
+from onnxgrid.cli.printable import print_table, printable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from onnxgrid.inspection import LayerSummary, ModelSummary, PortSummary
 
 __all__ = ["command", "summary_table"]
-
-PIPED_COLUMNS = 200
-"""Width of the table where there is no terminal: names of deep networks stay on one line."""
 
 
 @click.command("inspect")
@@ -36,13 +33,8 @@ def command(model: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(summary.to_json(), indent=2))
         return
-    from rich.console import Console
-
-    console = Console(highlight=False, markup=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, markup=False, width=PIPED_COLUMNS)
     click.secho(_title(summary), bold=True)  # not the table's title, which would be wrapped at the table's width
-    console.print(summary_table(summary))
+    print_table(summary_table(summary))
     for line in totals_lines(summary):
         click.echo(line)
 

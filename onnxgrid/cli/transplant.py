@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from onnxgrid.cli.printable import printable
+from onnxgrid.cli.printable import print_table, printable
 from onnxgrid.cli.uncollected import uncollected
 
 if TYPE_CHECKING:
@@ -23,9 +23,6 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 DTYPES = ["float16", "bfloat16", "float32", "float64"]
 
 NO_ADAPTATION = "none"
-
-PIPED_COLUMNS = 200
-"""Width of the table where there is no terminal."""
 
 
 def _ending(suffix: str) -> Callable[[click.Context, click.Parameter, Path | None], Path | None]:
@@ -241,12 +238,7 @@ def _print(done: "TransplantReport", *, table: bool, as_json: bool) -> None:
         click.echo(json.dumps(done.to_json(), indent=2))
         return
     if table:
-        from rich.console import Console
-
-        console = Console(highlight=False, markup=False)
-        if not console.is_terminal:
-            console = Console(highlight=False, markup=False, width=PIPED_COLUMNS)
-        console.print(report_table(done))
+        print_table(report_table(done))
     for line in (*done.plan.pair_lines(), *done.lines(), done.summary()):
         click.echo(line)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 import torch
 
+from converters.roles import LAYER_KEY
 from onnxgrid.engines.engine import Engine, Part
 from onnxgrid.engines.torch_program import TorchProgram
 from onnxgrid.engines.trainable_graph import TrainableGraph
@@ -18,7 +19,6 @@ from onnxgrid.losses import Loss
 
 __all__ = ["TracedValue", "Tracer", "create_tracer", "forward_name", "layers_by_node"]
 
-LAYER_KEY = "onnxgrid.layer"
 LOSS_NODE = "onnxgrid/loss"
 GRADIENT_MARK = "_Grad/"
 """ONNX Runtime's builder names gradient nodes `<forward node>_Grad/...`."""

@@ -10,7 +10,6 @@ import hashlib
 import json
 import logging
 import pickle
-import re
 import zipfile
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
@@ -23,6 +22,7 @@ import torch
 from converters import save_model
 from converters.atomic_file import replacing
 from converters.weights.onnx import initializer_weights, write_initializers
+from onnxgrid.checkpoint_format import FORMAT, VERSION, epoch_of, stem_of
 from onnxgrid.engines.engine import Engine
 from onnxgrid.engines.options import EngineOptions
 from onnxgrid.errors import ConfigError, WorkFailed
@@ -38,8 +38,6 @@ __all__ = [
     "save_checkpoint",
     "weight_sums",
 ]
-
-FORMAT, VERSION = "onnxgrid-checkpoint", 1
 
 INDEX = "checkpoints.json"
 
@@ -126,7 +124,7 @@ def save_checkpoint(
 
 def checkpoint_path(folder: Path, epoch: int) -> Path:
     """The `.onnx` file of a checkpoint."""
-    return folder / f"model_checkpoint_{epoch}.onnx"
+    return folder / f"{stem_of(epoch)}.onnx"
 
 
 def weight_sums(engine: Engine) -> dict[str, str]:
@@ -160,8 +158,8 @@ def _listed_epochs(folder: Path) -> list[int]:
         listed = json.loads((folder / INDEX).read_text())["epochs"]
         return [int(epoch) for epoch in listed]
     except FileNotFoundError:
-        matches = (re.fullmatch(r"model_checkpoint_(\d+)", path.stem) for path in folder.glob("*.pt"))
-        return sorted(int(match[1]) for match in matches if match)
+        epochs = (epoch_of(path.stem) for path in folder.glob("*.pt"))
+        return sorted(epoch for epoch in epochs if epoch is not None)
     except (ValueError, KeyError, TypeError):
         raise ConfigError(
             "is not a list of epochs that onnxgrid train wrote",

@@ -9,7 +9,7 @@ from converters.weights import Weight, Weights
 from converters.weights.onnx import fill_initializers, initializer_weights
 from onnxgrid.transplant.plan import TransplantPlan
 
-__all__ = ["apply_plan", "carried_weights"]
+__all__ = ["apply_plan", "carried_weights", "filled"]
 
 
 def carried_weights(plan: TransplantPlan, source: Weights, target: Weights) -> Mapping[str, Weight]:
@@ -33,5 +33,13 @@ def apply_plan(plan: TransplantPlan, source: Weights, model: ir.Model) -> ir.Mod
     type of its initializer.
     """
     target = initializer_weights(model, "the model")
-    carried = carried_weights(plan, source, target)
-    return fill_initializers(model, {name: weight.cast(target[name].dtype).read for name, weight in carried.items()})
+    return filled(model, target, carried_weights(plan, source, target))
+
+
+def filled(model: ir.Model, held: Weights, carried: Mapping[str, Weight]) -> ir.Model:
+    """A copy of the model with other values, cast to the types that its initializers have.
+
+    Args:
+        held: what the model holds.
+    """
+    return fill_initializers(model, {name: weight.cast(held[name].dtype).read for name, weight in carried.items()})

@@ -1,8 +1,8 @@
 """Where weights come from and where they go: files, or models in memory, opened as far as planning needs them."""
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import onnx
@@ -22,18 +22,17 @@ from converters.weights import (
 )
 from converters.weights.keras import HDF5_SUFFIXES, KERAS3_SUFFIX, stated_network
 from converters.weights.keras2_layout import keras2_names
-from converters.weights.onnx import fill_initializers, initializer_weights, open_onnx
+from converters.weights.onnx import initializer_weights, open_onnx
 from converters.weights.onnx_file import OnnxFile
 from converters.weights.stored import FileState
+from onnxgrid.checkpoint_format import epoch_of
 from onnxgrid.errors import TransplantError
+from onnxgrid.transplant.apply import filled
 from onnxgrid.transplant.output import is_same_file
 from onnxgrid.transplant.plan import TargetParameter, describe_targets
 from onnxgrid.transplant.targets import MODEL_SUFFIX, ModelTarget, Target, open_target
 
-__all__ = ["Ends", "FileOrModel", "MemoryTarget", "Model", "Source", "expected_names", "open_ends"]
-
-CHECKPOINT = re.compile(r"model_checkpoint_\d+\.pt")
-"""What `onnxgrid train` calls its checkpoints; the model beside it has the same name."""
+__all__ = ["Ends", "FileOrModel", "MemoryTarget", "Model", "Source", "expected_names", "is_model", "open_ends"]
 
 Model = onnx.ModelProto | ir.Model
 
@@ -64,17 +63,13 @@ class MemoryTarget:
         self.place = place
         self.graph = _in_memory(given, self.place)
 
-    @property
+    @cached_property
     def parameters(self) -> tuple[TargetParameter, ...]:
         return describe_targets(self.graph)
 
-    @property
+    @cached_property
     def weights(self) -> Weights:
         return initializer_weights(self.graph, self.place)
-
-    @property
-    def network(self) -> Sequence[NetworkLayer]:
-        return network_layers(self.graph)
 
     def filled(self, carried: Mapping[str, Weight]) -> Model:
         """A copy, of the type that was given, with other values of these weights.
@@ -82,8 +77,7 @@ class MemoryTarget:
         Raises:
             WeightFileError: if values cannot be read or cast; of an `onnx_ir.Model`, when they are asked for.
         """
-        dtypes = {name: weight.dtype for name, weight in self.weights.items()}
-        model = fill_initializers(self.graph, {name: w.cast(dtypes[name]).read for name, w in carried.items()})
+        model = filled(self.graph, self.weights, carried)
         return ir.to_proto(model) if isinstance(self._given, onnx.ModelProto) else model
 
     def require_writable(self, path: Path) -> None:
@@ -91,14 +85,14 @@ class MemoryTarget:
         if path.suffix.lower() != MODEL_SUFFIX:
             is_written_by_network(path)
 
-    def write(self, filled: Model, path: Path) -> None:
+    def write(self, copy: Model, path: Path) -> None:
         """Write a filled copy to a model's file, or its weights to a file of another kind.
 
         Raises:
             ConversionError: if the file cannot be written, or Keras lacks a layer that it would hold.
             WeightFileError: if values cannot be read or cast, or the file of weights cannot be written.
         """
-        model = filled if isinstance(filled, ir.Model) else ir.from_proto(filled)
+        model = copy if isinstance(copy, ir.Model) else ir.from_proto(copy)
         if path.suffix.lower() == MODEL_SUFFIX:
             save_model(model, path)
             return
@@ -165,22 +159,22 @@ def open_ends(
             raise TypeError(f"{which} is a {type(end).__name__}, not a path, an onnx.ModelProto or an onnx_ir.Model")
     states = _states(source, target)
     of_source, of_target = _stated(source, source_graph, "source"), _stated(target, target_graph, "target")
-    if _is_model(source):
+    if is_model(source):
         opened = _model(source)
-        filled = _target(target, _layers(_first(of_target, opened.graph)), target_place)
-        return Ends(opened, filled, _first(of_target, filled.graph), states)
+        to_fill = _target(target, lambda: _layers(_first(of_target, opened.graph)), target_place)
+        return Ends(opened, to_fill, _first(of_target, to_fill.graph), states)
     assert isinstance(source, Path | str)
     path = Path(source)
-    filled = _target(target, _layers(_first(of_target, of_source)) or stated_network(path), target_place)
-    told = _first(of_source, of_target, filled.graph)
-    if isinstance(filled, Target) and (of_source is None or of_target is None) and is_same_file(path, filled.path):
+    to_fill = _target(target, lambda: _layers(_first(of_target, of_source)) or stated_network(path), target_place)
+    told = _first(of_source, of_target, to_fill.graph)
+    if isinstance(to_fill, Target) and (of_source is None or of_target is None) and is_same_file(path, to_fill.path):
         # One file that is to be another format is read once, and says once what it lacks.
-        opened = Source(str(source), path, without_counters(filled.weights), told)
-        return Ends(opened, filled, told, states)
+        opened = Source(str(source), path, without_counters(to_fill.weights), told)
+        return Ends(opened, to_fill, told, states)
     by_target = stated_network(Path(target)) if told is None and isinstance(target, Path | str) else ()
     weights = without_counters(read_weights(path, by_target or _layers(told)))
     opened = Source(str(source), path, weights, of_source)
-    return Ends(opened, filled, _first(of_target, filled.graph), states)
+    return Ends(opened, to_fill, _first(of_target, to_fill.graph), states)
 
 
 def _states(*ends: FileOrModel) -> Mapping[Path, FileState]:
@@ -189,7 +183,8 @@ def _states(*ends: FileOrModel) -> Mapping[Path, FileState]:
     return {path.absolute(): FileState.of(path) for path in paths if path.exists()}
 
 
-def _is_model(end: FileOrModel) -> bool:
+def is_model(end: FileOrModel) -> bool:
+    """Whether an end is a model in memory or has the name of one's file."""
     return isinstance(end, Model) or Path(end).suffix.lower() == MODEL_SUFFIX
 
 
@@ -202,7 +197,9 @@ def _model(source: FileOrModel) -> Source:
     return Source(str(source), Path(source), file.weights(), file.model)
 
 
-def _target(target: FileOrModel, layers: Sequence[NetworkLayer], place: str | None) -> Target | MemoryTarget:
+def _target(
+    target: FileOrModel, layers: Callable[[], Sequence[NetworkLayer]], place: str | None
+) -> Target | MemoryTarget:
     if isinstance(target, Model):
         return MemoryTarget(target, place or "the target in memory")
     return open_target(Path(target), layers)
@@ -212,7 +209,7 @@ def _stated(end: FileOrModel, graph: FileOrModel | None, which: str) -> ir.Model
     """The graph that is given for an end that has none, or that lies beside a checkpoint of `onnxgrid train`."""
     if graph is None:
         return None if isinstance(end, Model) else _beside(Path(end))
-    if _is_model(end):
+    if is_model(end):
         raise TransplantError(
             "is a model, which tells of itself",
             place=f"the {which} {'in memory' if isinstance(end, Model) else end}",
@@ -223,7 +220,7 @@ def _stated(end: FileOrModel, graph: FileOrModel | None, which: str) -> ir.Model
 
 def _beside(checkpoint: Path) -> ir.Model | None:
     """The model of the pair that a checkpoint is part of; None if there is none, or it cannot be read."""
-    if not CHECKPOINT.fullmatch(checkpoint.name):
+    if checkpoint.suffix != ".pt" or epoch_of(checkpoint.stem) is None:
         return None
     try:
         return OnnxFile.open(checkpoint.with_suffix(MODEL_SUFFIX)).model

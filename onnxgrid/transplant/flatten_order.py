@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from converters.roles import layer_of
 from converters.weights.torch_content import load_content
+from onnxgrid.checkpoint_format import FORMAT
 from onnxgrid.errors import TransplantError
-from onnxgrid.transplant.moments import FORMAT, SUFFIXES
+from onnxgrid.transplant.moments import SUFFIXES
 from onnxgrid.transplant.plan import TransplantPlan, Uses
 from onnxgrid.transplant.rules import CHANNELS_FIRST
 from onnxgrid.transplant.sides import Side

@@ -17,14 +17,13 @@ from converters.roles import Role, kind_of_name
 from converters.weights import Weight
 from converters.weights.torch_archive import save_content
 from converters.weights.torch_content import load_content
+from onnxgrid.checkpoint_format import FORMAT
 from onnxgrid.transplant.plan import Match, TransplantPlan
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["FORMAT", "SUFFIXES", "Checkpoint", "open_checkpoint", "write_checkpoint"]
-
-FORMAT = "onnxgrid-checkpoint"
+__all__ = ["SUFFIXES", "Checkpoint", "open_checkpoint", "write_checkpoint"]
 
 SUFFIXES = (".pt", ".pth")
 

@@ -10,7 +10,7 @@ import numpy as np
 from converters.weights import Weight, Weights
 from onnxgrid.transplant.plan import TransplantPlan
 
-__all__ = ["Change", "TensorStatistics", "changes_of", "statistics_of"]
+__all__ = ["CHUNK", "Change", "TensorStatistics", "changes_of", "statistics_of"]
 
 CHUNK = 2**16
 """Values that are taken to float64 at once: half a MiB, which stays in a processor's cache."""

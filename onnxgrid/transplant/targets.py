@@ -4,7 +4,7 @@ A target becomes a file of its own kind, in which all else stays, or one of anot
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -74,11 +74,6 @@ class Target(ABC):
     @abstractmethod
     def weights(self) -> Weights:
         """The same, with the values that they have."""
-
-    @property
-    @abstractmethod
-    def network(self) -> Sequence[NetworkLayer]:
-        """Its layers, as readers of other files want to know them; none, if it does not know them."""
 
     @property
     def graph(self) -> ir.Model | None:
@@ -159,10 +154,6 @@ class ModelTarget(Target):
         return self._file.weights()
 
     @property
-    def network(self) -> Sequence[NetworkLayer]:
-        return network_layers(self._file.model)
-
-    @property
     def graph(self) -> ir.Model | None:
         return self._file.model
 
@@ -200,10 +191,6 @@ class WeightsTarget(Target):
     def weights(self) -> Weights:
         return self._weights
 
-    @property
-    def network(self) -> Sequence[NetworkLayer]:
-        return ()
-
     def keras_network(self) -> "KerasNetwork":
         from converters.build import build_model  # all layers, which nothing else here needs
         from converters.to_keras import to_keras
@@ -236,13 +223,13 @@ class WeightsTarget(Target):
                 )
 
 
-def open_target(path: Path, network: Sequence[NetworkLayer] = ()) -> Target:
+def open_target(path: Path, network: Callable[[], Sequence[NetworkLayer]]) -> Target:
     """The target in a file.
 
     Args:
-        network: the layers of the source's network, if it knows them.
+        network: gives the layers of the source's network, if it knows them: a file of weights asks, a model does not.
 
     Raises:
         WeightFileError: if the file cannot be read.
     """
-    return ModelTarget(path) if path.suffix.lower() == MODEL_SUFFIX else WeightsTarget(path, network)
+    return ModelTarget(path) if path.suffix.lower() == MODEL_SUFFIX else WeightsTarget(path, network())

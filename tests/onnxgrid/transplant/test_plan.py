@@ -2,30 +2,16 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from converters.weights import Weight
 from onnxgrid.errors import TransplantError
 from onnxgrid.transplant.plan import TargetParameter, describe_targets, plan_transplant
 from onnxgrid.transplant.report import loading_line
 from onnxgrid.transplant.rules import TransplantRules
+from tests.onnxgrid.transplant.shapes import source, targets
 from tests.small_models import numbered, small_model
-
-
-def never_read():
-    raise AssertionError("a plan reads no values")
-
-
-def source(shapes):
-    return {name: Weight(name, shape, np.dtype(np.float32), never_read, "w.pt") for name, shape in shapes.items()}
-
-
-def targets(shapes):
-    return [TargetParameter(name, name.rpartition(".")[0], shape) for name, shape in shapes.items()]
-
 
 CONV = {"conv.weight": (3, 2, 3, 3), "conv.bias": (3,)}
 NORM = {"norm.weight": (3,), "norm.bias": (3,), "norm.running_mean": (3,), "norm.running_var": (3,)}

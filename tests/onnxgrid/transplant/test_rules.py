@@ -1,27 +1,13 @@
 """What a user asks of a transplant, as text and as a plan: names, globs, rules, confidence."""
 
-import numpy as np
 import pytest
 
-from converters.weights import Weight
 from onnxgrid.errors import TransplantError
-from onnxgrid.transplant.plan import TargetParameter, plan_transplant
+from onnxgrid.transplant.plan import plan_transplant
 from onnxgrid.transplant.rules import TransplantRules
 from onnxgrid.transplant.structure import Pair
 from onnxgrid.transplant.usage import Flattened
-
-
-def never_read():
-    raise AssertionError("a plan reads no values")
-
-
-def source(shapes):
-    return {name: Weight(name, shape, np.dtype(np.float32), never_read, "w.pt") for name, shape in shapes.items()}
-
-
-def targets(shapes):
-    return [TargetParameter(name, name.rpartition(".")[0], shape) for name, shape in shapes.items()]
-
+from tests.onnxgrid.transplant.shapes import source, targets
 
 HELD = {f"{layer}.{parameter}": (3,) for layer in ("enc_1", "enc_2", "head") for parameter in ("weight", "bias")}
 
