@@ -5,7 +5,7 @@ used.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Set
 from dataclasses import dataclass
 from enum import Enum
 
@@ -123,31 +123,28 @@ def kind_of_name(name: str) -> Role:
 
 
 def _role(name: str, value: ir.Value) -> InitializerRole:
-    uses = [(use.node, use.idx) for use in value.uses()]
-    fixed = _is_fixed(name, uses)
-    kind = _kind(name, value, uses, fixed=fixed)
-    named = [node.metadata_props[LAYER_KEY] for node, _position in uses if LAYER_KEY in node.metadata_props]
-    layer = named[0] if named else layer_of(name)
-    frozen = fixed or any(node.metadata_props.get(TRAINABLE_KEY) == "false" for node, _position in uses)
-    return InitializerRole(kind, layer, trainable=kind is not Role.CONSTANT and not frozen)
+    kinds: set[Role] = set()
+    layer, fixed, frozen = "", False, False
+    for node, position in value.uses():
+        said = node.metadata_props
+        layer = layer or said.get(LAYER_KEY, "")
+        fixed = fixed or (FIXED_KEY in said and name in json.loads(said[FIXED_KEY]))
+        frozen = frozen or said.get(TRAINABLE_KEY) == "false"
+        kinds.add(_kind_at(node, position))
+    kind = _kind(name, value, kinds, fixed=fixed)
+    return InitializerRole(kind, layer or layer_of(name), trainable=not (kind is Role.CONSTANT or fixed or frozen))
 
 
-def _kind(name: str, value: ir.Value, uses: Sequence[tuple[ir.Node, int]], *, fixed: bool) -> Role:
+def _kind(name: str, value: ir.Value, kinds: Set[Role], *, fixed: bool) -> Role:
     described = value if value.const_value is None else value.const_value
     shape = described.shape
     if described.dtype not in FLOATS or (shape is not None and len(shape) == 0):  # a number in a formula has no axis
         return Role.CONSTANT
     if fixed:
         return Role.STATISTIC if name.endswith(STATISTIC_NAMES) else Role.CONSTANT
-    kinds = {_kind_at(node, position) for node, position in uses}
     if Role.PARAMETER in kinds or not kinds:
         return Role.PARAMETER
     return Role.STATISTIC if Role.STATISTIC in kinds else Role.CONSTANT
-
-
-def _is_fixed(name: str, uses: Sequence[tuple[ir.Node, int]]) -> bool:
-    stated = [node.metadata_props[FIXED_KEY] for node, _position in uses if FIXED_KEY in node.metadata_props]
-    return any(name in json.loads(names) for names in stated)
 
 
 def _kind_at(node: ir.Node, position: int) -> Role:

@@ -163,7 +163,7 @@ def convert(
         given = source
     filled = None
     if given is not None:
-        model, filled = fill_from_file(given, model, str(network), strict=strict)
+        filled = fill_from_file(given, model, str(network), strict=strict)
     unfolded = model
     if fold_batchnorm:
         model = unfolded.clone()

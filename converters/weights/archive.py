@@ -7,7 +7,10 @@ beyond the file, and those that would become much larger than they are stored.
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+from threading import Event
 from types import MappingProxyType
 from typing import Any
 
@@ -117,8 +120,34 @@ class Archive:
         Raises:
             WeightFileError: if they are not.
         """
-        data, checksum = self.data(name), 0
+        with self.proven(name) as data:
+            return data
+
+    @contextmanager
+    def proven(self, name: str) -> Iterator[Array]:
+        """The bytes of a member, all read once meanwhile, in the background, to see that they are those put in.
+
+        Raises:
+            WeightFileError: at the end, if they are not; in the place of any error that they caused.
+        """
+        data, stop = self.data(name), Event()
+        with ThreadPoolExecutor(1) as background:
+            proof = background.submit(self._require_intact, name, data, stop)
+            try:
+                yield data
+            except Exception:
+                proof.result()
+                raise
+            except BaseException:
+                stop.set()
+                raise
+            proof.result()
+
+    def _require_intact(self, name: str, data: Array, stop: Event) -> None:
+        checksum = 0
         for piece in [data] if self.range(name) is None else self.pieces(name):  # which maps no page of the file
+            if stop.is_set():
+                return
             checksum = zlib.crc32(piece.data, checksum)
         if checksum != self._members[name].CRC:
             raise WeightFileError(
@@ -126,7 +155,6 @@ class Archive:
                 place=f"{self.file}, member '{name}'",
                 fix="Save or copy the file anew.",
             )
-        return data
 
     def _decompressed(self, name: str, count: int) -> bytes:
         try:

@@ -124,14 +124,14 @@ def children(group: "h5py.Group", file: Hdf5Source) -> Iterator[tuple[str, Any]]
     Raises:
         WeightFileError: if one of them is a link to elsewhere, or cannot be read.
     """
-    names = _guarded(lambda: list(group.id), file, lambda: str(group.name))
-    for name in sorted(map(_text, names), key=_natural):
-        found = _member(group, name, file)
-        if found is None:
-            raise WeightFileError(
-                "is listed in its group, and is not there", place=_place(file, f"{group.name}/{name}"), fix=WHOLE
-            )
-        yield name, found
+    links: list[tuple[str, Any]] = []
+
+    def add(encoded: bytes, link: Any) -> None:
+        links.append((_text(encoded), link.type))
+
+    _guarded(lambda: group.id.links.iterate(add, info=True), file, lambda: str(group.name))
+    for name, kind in sorted(links, key=lambda link: _natural(link[0])):
+        yield name, _opened(group, name, kind, file)
 
 
 def address(group: "h5py.Group", file: Hdf5Source) -> int:
@@ -158,28 +158,41 @@ def find(group: "h5py.Group", path: str, file: Hdf5Source) -> Any:
 
 
 def _member(group: "h5py.Group", name: str, file: Hdf5Source) -> Any:
-    """The group or dataset of a name in a group, None if there is none.
+    """The group or dataset of a name in a group, None if there is none."""
+    encoded, links = _encoded(name), group.id.links
+    kind = _guarded(
+        lambda: links.get_info(encoded).type if links.exists(encoded) else None, file, lambda: _path(group, name)
+    )
+    return None if kind is None else _opened(group, name, kind, file)
+
+
+def _opened(group: "h5py.Group", name: str, kind: int, file: Hdf5Source) -> Any:
+    """What a link of this kind in a group leads to.
 
     By h5py's lower level, as its upper one takes twice as long, and a network has thousands of these.
     """
     import h5py
 
     def place() -> str:
-        return f"{str(group.name).rstrip('/')}/{name}"
+        return _path(group, name)
 
-    encoded, links = name.encode("utf-8", "surrogateescape"), group.id.links
-    kind = _guarded(lambda: links.get_info(encoded).type if links.exists(encoded) else None, file, place)
-    if kind is None:
-        return None
     if kind != h5py.h5l.TYPE_HARD:
         link = _guarded(partial(group.get, name, getlink=True, getclass=True), file, place)
         raise WeightFileError(
             f"is a link ({link.__name__}), which is not followed", place=_place(file, place()), fix=WRITE_ANEW
         )
-    opened = _guarded(lambda: h5py.h5o.open(group.id, encoded), file, place)
+    opened = _guarded(lambda: h5py.h5o.open(group.id, _encoded(name)), file, place)
     if isinstance(opened, h5py.h5g.GroupID):
         return h5py.Group(opened)
     return h5py.Dataset(opened) if isinstance(opened, h5py.h5d.DatasetID) else h5py.Datatype(opened)
+
+
+def _path(group: "h5py.Group", name: str) -> str:
+    return f"{str(group.name).rstrip('/')}/{name}"
+
+
+def _encoded(name: str) -> bytes:
+    return name.encode("utf-8", "surrogateescape")
 
 
 def texts_attribute(group: "h5py.Group", name: str, file: Hdf5Source) -> list[str] | None:
@@ -290,6 +303,8 @@ def _texts(group: Any, name: str, file: Hdf5Source) -> list[str] | None:
     values = _guarded(lambda: group.attrs.get(name), file, lambda: f"{group.name}@{name}")
     if values is None:
         return None
+    if isinstance(values, str):
+        return [values]
     return [_text(value) for value in np.atleast_1d(np.asarray(values, dtype=object)).ravel()]
 
 

@@ -124,8 +124,10 @@ def read_keras_archive(path: Path, network: Sequence[NetworkLayer] = ()) -> Weig
         raise WeightFileError(
             f"holds no '{WEIGHTS_MEMBER}'", place=archive.file, fix="Give a file written by model.save of Keras 3."
         )
-    file = Hdf5Source(archive.file, archive.intact(WEIGHTS_MEMBER), archive.range(WEIGHTS_MEMBER))
-    return _read(open_hdf5(file), _archived_layers(archive), network, file)
+    layers = _archived_layers(archive)
+    with archive.proven(WEIGHTS_MEMBER) as content:
+        file = Hdf5Source(archive.file, content, archive.range(WEIGHTS_MEMBER))
+        return _read(open_hdf5(file), layers, network, file)
 
 
 @writes(KERAS3_SUFFIX, by_network=True)

@@ -110,12 +110,15 @@ def write_initializers(model: ir.Model, values: Mapping[str, Array]) -> ir.Model
     return copy
 
 
-def fill_initializers(model: ir.Model, reads: Mapping[str, Callable[[], Array]]) -> ir.Model:
-    """As `write_initializers`, with what reads the values: at every use anew, so that they are never all in memory."""
-    copy = model.clone()
+def fill_initializers(model: ir.Model, reads: Mapping[str, Callable[[], Array]]) -> None:
+    """Change the model in place: the named initializers hold what is read, at every use anew and never all in memory.
+
+    Args:
+        reads: by initializer name, what gives the values in the shape and dtype of the initializer.
+    """
     for name, read in reads.items():
-        old = initializer_tensor(copy, name)
-        copy.graph.initializers[name].const_value = ir.LazyTensor(
+        old = initializer_tensor(model, name)
+        model.graph.initializers[name].const_value = ir.LazyTensor(
             lambda old=old, name=name, read=read: _replaced(old, name, read()),  # type: ignore[misc]
             dtype=old.dtype,
             shape=ir.Shape(old.shape.numpy()),
@@ -123,7 +126,6 @@ def fill_initializers(model: ir.Model, reads: Mapping[str, Callable[[], Array]])
             doc_string=old.doc_string,
             metadata_props=dict(old.metadata_props),
         )
-    return copy
 
 
 def _replaced(old: ir.TensorProtocol, name: str, array: Array) -> ir.Tensor[Array]:

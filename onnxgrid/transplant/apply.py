@@ -9,7 +9,7 @@ from converters.weights import Weight, Weights
 from converters.weights.onnx import fill_initializers, initializer_weights
 from onnxgrid.transplant.plan import TransplantPlan
 
-__all__ = ["apply_plan", "carried_weights", "filled"]
+__all__ = ["apply_plan", "carried_weights", "fill", "filled"]
 
 
 def carried_weights(plan: TransplantPlan, source: Weights, target: Weights) -> Mapping[str, Weight]:
@@ -37,9 +37,16 @@ def apply_plan(plan: TransplantPlan, source: Weights, model: ir.Model) -> ir.Mod
 
 
 def filled(model: ir.Model, held: Weights, carried: Mapping[str, Weight]) -> ir.Model:
-    """A copy of the model with other values, cast to the types that its initializers have.
+    """A copy of the model with other values, as `fill` gives them."""
+    copy = model.clone()
+    fill(copy, held, carried)
+    return copy
+
+
+def fill(model: ir.Model, held: Weights, carried: Mapping[str, Weight]) -> None:
+    """Change the model in place: it gets other values, cast to the types that its initializers have.
 
     Args:
         held: what the model holds.
     """
-    return fill_initializers(model, {name: weight.cast(held[name].dtype).read for name, weight in carried.items()})
+    fill_initializers(model, {name: weight.cast(held[name].dtype).read for name, weight in carried.items()})

@@ -5,7 +5,7 @@ from pathlib import Path
 import onnx_ir as ir
 
 from converters.weights import Weights
-from onnxgrid.transplant.apply import apply_plan
+from onnxgrid.transplant.apply import carried_weights, fill
 from onnxgrid.transplant.plan import NO_RULES, TransplantPlan
 from onnxgrid.transplant.planned import PlannedTransplant, plan_ends
 from onnxgrid.transplant.report import TransplantReport
@@ -25,8 +25,8 @@ def plan_from_file(source: Path, model: ir.Model, rules: TransplantRules = NO_RU
     return planned.ends.source.weights, planned.plan
 
 
-def fill_from_file(source: Path, model: ir.Model, place: str, *, strict: bool) -> tuple[ir.Model, TransplantReport]:
-    """A copy of the model with every weight that the file has by the same name and shape, and what was done.
+def fill_from_file(source: Path, model: ir.Model, place: str, *, strict: bool) -> TransplantReport:
+    """Change the model in place: it gets every weight that the file has by the same name and shape; what was done.
 
     Args:
         place: the model's file, for errors.
@@ -40,5 +40,6 @@ def fill_from_file(source: Path, model: ir.Model, place: str, *, strict: bool) -
     if strict:
         planned.require_strict()
     planned.warn()
-    filled = apply_plan(planned.plan, planned.ends.source.weights, model)
-    return filled, TransplantReport(str(source), place, None, False, planned.plan)
+    held = planned.ends.target.weights
+    fill(model, held, carried_weights(planned.plan, planned.ends.source.weights, held))
+    return TransplantReport(str(source), place, None, False, planned.plan)

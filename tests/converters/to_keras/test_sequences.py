@@ -38,11 +38,11 @@ def test_the_first_states_that_keras_2_lists_are_an_argument(tmp_path: Path) -> 
     text = (KERAS2 / "sequences.json").read_text().replace('"hard_sigmoid"', '"sigmoid"')
     (tmp_path / "net.json").write_text(text)
     model = converters.convert(tmp_path / "net.json")
-    filled, _report = fill_from_file(KERAS2 / "sequences.weights_legacy.h5", model, "net.onnx", strict=True)
+    fill_from_file(KERAS2 / "sequences.weights_legacy.h5", model, "net.onnx", strict=True)
     inputs = random_inputs([(7, 6), (5,), (5,)])
-    back = given_back(filled, tmp_path)
-    assert_predicts_the_same(back, run_onnx(filled, *inputs), inputs)
-    first = next(layer for layer in json.loads(to_keras_json(filled))["config"]["layers"] if layer["name"] == "first")
+    back = given_back(model, tmp_path)
+    assert_predicts_the_same(back, run_onnx(model, *inputs), inputs)
+    first = next(layer for layer in json.loads(to_keras_json(model))["config"]["layers"] if layer["name"] == "first")
     (node,) = first["inbound_nodes"]
     assert len(node["args"]) == 1
     assert len(node["kwargs"]["initial_state"]) == 2

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from converters.errors import WeightFileError
 from converters.weights import read_weights
+from converters.weights.archive import Archive
 
 WRITE_ANEW = "Save the weights anew, as Keras does it: each array whole, in this one file."
 WHOLE = "Give a whole file."
@@ -284,11 +285,12 @@ def test_an_archive_that_is_refused_says_why(content: bytes, message: str, tmp_p
     assert [found.name for found in tmp_path.iterdir()] == ["inner"]
 
 
-def test_bytes_that_are_not_those_of_the_checksum_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", [0, -1], ids=["where HDF5 tells what it is", "in a value"])
+def test_bytes_that_are_not_those_of_the_checksum_are_refused(place: int, tmp_path: Path) -> None:
     path = tmp_path / "net.keras"
     member = weights_member()
     whole = archive_of(("model.weights.h5", member))
-    at = whole.index(member) + len(member) - 1
+    at = whole.index(member) + place % len(member)
     path.write_bytes(whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :])
     with pytest.raises(WeightFileError) as error:
         read_weights(path)
@@ -296,6 +298,14 @@ def test_bytes_that_are_not_those_of_the_checksum_are_refused(tmp_path: Path) ->
         f"{path}, member 'model.weights.h5': is damaged: its bytes are not those that its checksum was made of\n"
         "  Save or copy the file anew."
     )
+
+
+def test_an_interrupt_does_not_wait_for_the_checksum(tmp_path: Path) -> None:
+    path = tmp_path / "net.keras"
+    whole = archive_of(("model.weights.h5", weights_member()))
+    path.write_bytes(whole)
+    with pytest.raises(KeyboardInterrupt), Archive(path).proven("model.weights.h5"):
+        raise KeyboardInterrupt
 
 
 def test_two_members_of_one_name_are_refused(tmp_path: Path) -> None:
@@ -325,6 +335,7 @@ import resource, sys
 from pathlib import Path
 from converters.errors import WeightFileError
 from converters.weights import read_weights
+from converters.weights.archive import Archive
 resource.setrlimit(resource.RLIMIT_AS, (2 * 2**30, 2 * 2**30))
 try:
     [weight.read() for weight in read_weights(Path(sys.argv[1])).values()]
@@ -373,6 +384,7 @@ def test_an_archive_that_is_never_closed_does_not_crash_the_program(tmp_path: Pa
 import gc, sys
 from pathlib import Path
 from converters.weights import read_weights
+from converters.weights.archive import Archive
 kept = [read_weights(Path(sys.argv[1]))]
 kept.append(kept)
 gc.freeze()

@@ -110,10 +110,10 @@ def test_filling_reads_nothing_before_the_values_are_used():
         return numbered((3,), 7)
 
     model = small_model(ARRAYS)
-    filled = fill_initializers(model, {"conv.bias": bias})
-    assert not read
     written = write_initializers(model, {"conv.bias": numbered((3,), 7)})
-    assert ir.to_proto(filled) == ir.to_proto(written)
+    fill_initializers(model, {"conv.bias": bias})
+    assert not read
+    assert ir.to_proto(model) == ir.to_proto(written)
     assert read == ["conv.bias"]
 
 
