@@ -17,6 +17,7 @@ from google.protobuf.message import DecodeError
 
 from converters.errors import WeightFileError
 from converters.roles import Role, initializer_roles
+from converters.weights.companions import Companions
 from converters.weights.onnx_data import refuse_impossible_shapes, refuse_overlaps
 from converters.weights.weight import Array, Weight, Weights, collect_weights
 
@@ -88,7 +89,31 @@ def checked_model(proto: onnx.ModelProto, path: Path) -> ir.Model:
         raise _not_a_model(f"is an ONNX model with a broken graph ({_first_line(error)})", path) from error
     # An absolute folder, as onnx_ir guards the folder only where it knows it, and "" is unknown to it.
     ir.external_data.set_base_dir(model.graph, os.path.abspath(path.parent))
+    companions = Companions.of(path)
+    if companions.blobs is not None:
+        _follow_links(model, companions)
     return model
+
+
+def _follow_links(model: ir.Model, companions: Companions) -> None:
+    """Let external initializers of a model in a cache name the blobs themselves, as onnx_ir follows no link to them."""
+    for graph in model.graphs():
+        for name, value in graph.initializers.items():
+            tensor = value.const_value
+            place = companions.find(str(tensor.location)) if isinstance(tensor, ir.ExternalTensor) else None
+            if isinstance(tensor, ir.ExternalTensor) and place is not None:
+                folder, location = os.path.split(place)
+                value.const_value = ir.ExternalTensor(
+                    location,
+                    tensor.offset,
+                    tensor.length,
+                    tensor.dtype,
+                    shape=ir.Shape(tensor.shape),
+                    name=name,
+                    doc_string=tensor.doc_string,
+                    metadata_props=dict(tensor.metadata_props),
+                    base_dir=folder,
+                )
 
 
 def initializer_tensor(model: ir.Model, name: str) -> ir.TensorProtocol:

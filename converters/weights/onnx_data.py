@@ -1,6 +1,6 @@
 """Where the values of ONNX tensors lie: in files beside the model, or in the model's own.
 
-A path that leads out of the model's folder is refused, and so are places that cannot be meant.
+A path that leads out of the model's folder is refused (`companions` says which do), and places that cannot be meant.
 """
 
 import os
@@ -13,6 +13,7 @@ import onnx
 import onnx_ir as ir
 
 from converters.errors import WeightFileError
+from converters.weights.companions import Companions
 from converters.weights.stored import ByteRange, FileState, OpenFile
 
 __all__ = [
@@ -47,7 +48,7 @@ class ExternalData:
 
     def __init__(self, model: Path, locations: Iterable[str] = ()) -> None:
         self._model = model
-        self._folder = os.path.realpath(model.parent)  # now, as the working folder may be another later
+        self._companions = Companions.of(model)
         self._files: dict[str, OpenFile] = {}
         self._found = {location: state for location in locations if (state := self._state(location)) is not None}
 
@@ -76,7 +77,7 @@ class ExternalData:
     def require_unchanged(self) -> None:
         """Nothing, if the files are what they were. Raises WeightFileError if one is not."""
         for location, state in self._found.items():
-            state.require(Path(self._folder, location), self._model.parent / location)
+            state.require(Path(self._companions.folder, location), self._model.parent / location)
 
     def _file(self, location: str, name: str) -> OpenFile:
         if location not in self._files:
@@ -95,15 +96,14 @@ class ExternalData:
 
     def _state(self, location: str) -> FileState | None:
         try:
-            return FileState.of(Path(self._folder, location))
+            return FileState.of(Path(self._companions.folder, location))
         except (OSError, ValueError):  # which is said when it is to be read
             return None
 
     def _path(self, location: str, name: str) -> Path:
-        """The file, which must lie in the model's folder, links followed."""
-        folder = self._folder
-        path = os.path.realpath(os.path.join(folder, location))
-        if os.path.isabs(location) or os.path.commonpath([folder, path]) != folder or path == folder:
+        """The file, which must lie in the model's folder (`Companions`)."""
+        path = self._companions.find(location)
+        if path is None:
             raise self._error(f"its external data file '{location}' is not in the folder of the model", name)
         return Path(path)
 

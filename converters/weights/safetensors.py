@@ -5,6 +5,7 @@ written is what it would write, but never all in memory.
 """
 
 import json
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ import numpy as np
 
 from converters.atomic_file import replacing_with_others
 from converters.errors import WeightFileError
+from converters.weights.companions import Companions
 from converters.weights.registry import Writing, reads, rewrites, writes
 from converters.weights.stored import ByteRange, OpenFile
 from converters.weights.weight import Weight, Weights, collect_weights
@@ -270,13 +272,16 @@ def _weight_map(path: Path) -> dict[str, str]:
 
 
 def _shard(path: Path, file: str) -> Path:
-    shard = path.parent / file
-    if "\0" in file or shard.resolve().parent != path.parent.resolve() or not file.endswith(SUFFIX):
+    name = os.path.normpath(file)  # which is opened, so that no link is followed on the way to `..`
+    companions = Companions.of(path)
+    place = companions.find(name) if "\0" not in file and name == os.path.basename(name) else None
+    if place is None or os.path.dirname(place) not in companions or not file.endswith(SUFFIX):
         raise WeightFileError(
             f"names the file '{file}', which is no safetensors file in its folder",
             place=str(path),
             fix="Put the files beside their index.",
         )
+    shard = path.parent / name
     if not shard.is_file():
         raise WeightFileError(
             f"names the file '{file}', which is not there", place=str(path), fix="Put the files beside their index."
