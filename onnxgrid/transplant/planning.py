@@ -8,11 +8,10 @@ from dataclasses import replace
 from converters.roles import layer_of
 from converters.weights import Weights
 from onnxgrid.errors import TransplantError
-from onnxgrid.transplant.adaptation.kernels import is_kernel
-from onnxgrid.transplant.adaptation.rule import Slot
 from onnxgrid.transplant.flatten_order import require_known_orders, warn_of_unknown_orders
 from onnxgrid.transplant.matching import Rename, common_prefix, rename_all
 from onnxgrid.transplant.plan import NOTHING, TargetParameter, TransplantPlan, Uses, plan_transplant
+from onnxgrid.transplant.rule_warnings import warn_of_rules
 from onnxgrid.transplant.rules import MatchBy, TransplantRules
 from onnxgrid.transplant.sides import Side, with_graphs
 from onnxgrid.transplant.structure import Pair, pair_by_structure
@@ -51,8 +50,8 @@ def plan_between(
     asked = rules.asks_for_sizes or told or not (source_side.is_of_keras and target_side.is_of_keras)
     shapes = {name: weight.shape for name, weight in source.items()}
     wanted = {target.name: target.shape for target in targets}
-    source_uses = _uses(source_side, shapes, rules.source_sizes, asked=asked)
-    target_uses = _uses(target_side, wanted, rules.target_sizes, asked=asked)
+    source_uses = _uses(source_side, shapes, rules.source_sizes, rules, asked=asked)
+    target_uses = _uses(target_side, wanted, rules.target_sizes, rules, asked=asked)
     rules = _without_prefix(source, source_side, wanted, target_side, rules)
     plan = plan_transplant(
         source,
@@ -67,10 +66,7 @@ def plan_between(
     sides = (source_side, source_uses), (target_side, target_uses)
     require_known_orders(plan, *sides, {"source": rules.source_sizes, "target": rules.target_sizes})
     warn_of_unknown_orders(plan, *sides)
-    if "dense-resample" in rules.adapt:
-        _warn_of_unknown_sizes(plan, *sides)
-    if "galerkin" in rules.adapt:
-        _warn_of_other_kernels(plan, target_side.place)
+    warn_of_rules(plan, *sides, rules)
     return plan
 
 
@@ -106,8 +102,16 @@ def _pairs(source: Weights, source_side: Side, target_side: Side) -> dict[str, P
     return {name: pair for name, pair in pairs.items() if pair.source in source}
 
 
-def _uses(side: Side, shapes: Mapping[str, tuple[int, ...]], sizes: Mapping[str, Flattened], *, asked: bool) -> Uses:
-    uses = parameter_uses(side.graph) if side.graph is not None and asked else {}
+def _uses(
+    side: Side,
+    shapes: Mapping[str, tuple[int, ...]],
+    sizes: Mapping[str, Flattened],
+    rules: TransplantRules,
+    *,
+    asked: bool,
+) -> Uses:
+    parts = "slice-pad" in rules.adapt
+    uses = parameter_uses(side.graph, parts=parts) if side.graph is not None and asked else {}
     for layer, flattened in sizes.items():
         name = _dense_weight(layer, shapes, side.place)
         use = uses.get(name, ParameterUse("Gemm", 1))
@@ -119,7 +123,7 @@ def _uses(side: Side, shapes: Mapping[str, tuple[int, ...]], sizes: Mapping[str,
                 place=side.place,
                 fix="Give the sizes of what goes into the Flatten before it.",
             )
-        uses[name] = ParameterUse(use.op_type, 1, transposed=use.transposed, flattened=flattened)
+        uses[name] = replace(use, flattened=flattened)
     return uses
 
 
@@ -132,34 +136,3 @@ def _dense_weight(layer: str, shapes: Mapping[str, tuple[int, ...]], place: str)
         place=place,
         fix="Give the name of a Dense, as `onnxgrid inspect` shows it.",
     )
-
-
-def _warn_of_unknown_sizes(plan: TransplantPlan, source: tuple[Side, Uses], target: tuple[Side, Uses]) -> None:
-    for match in plan.shape_mismatch:
-        shape = match.source_shape
-        known = [
-            uses[name].flattened is not None if name in uses else False
-            for (_side, uses), name in ((source, match.source), (target, match.target.name))
-        ]
-        if len(shape) == len(match.target.shape) == 2 and known[0] != known[1]:
-            which, side = ("source", source[0]) if known[1] else ("target", target[0])
-            logger.warning(
-                "%s: dense-resample needs to know what the input of '%s' was before the Flatten: "
-                "give --%s-graph MODEL.onnx, or --%s-sizes %s=H,W,C",
-                side.place,
-                match.source if known[1] else match.target.name,
-                which,
-                which,
-                layer_of(match.source) if known[1] else match.target.layer,
-            )
-
-
-def _warn_of_other_kernels(plan: TransplantPlan, place: str) -> None:
-    kernels = [
-        match.target
-        for match in plan.copied
-        if is_kernel(Slot(match.target.name, match.target.shape)) and max(match.target.shape[2:]) > 1
-    ]
-    if kernels:
-        listed = ", ".join(f"{target.name} {target.shape[2:]}" for target in kernels)
-        logger.warning("%s: galerkin cannot rescale these kernels, which are copied as they are: %s", place, listed)

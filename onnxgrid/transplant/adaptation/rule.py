@@ -49,6 +49,11 @@ class Slot:
             found if found is not None and len(self.shape) == 2 and found.size == self.shape[self.input_axis] else None
         )
 
+    @property
+    def parts(self) -> tuple[int, ...] | None:
+        """How many channels each part has that a Concat put together, if the graph tells (`ParameterUse.parts`)."""
+        return None if self.use is None else self.use.parts
+
     def after(self, step: "Step") -> "Slot":
         """The array that a step makes of it."""
         if step.flattened is None or self.use is None:
