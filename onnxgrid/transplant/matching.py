@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from onnxgrid.errors import TransplantError
+from onnxgrid.transplant.substitution import substituted
 
 __all__ = ["Rename", "common_prefix", "prefix_rename", "rename_all", "unused_renames"]
 
@@ -47,26 +48,42 @@ class Rename:
     def __str__(self) -> str:
         return f"{self.pattern.pattern}{ARROW}{self.replacement}"
 
-    def __call__(self, name: str) -> str:
-        return self.pattern.sub(self.replacement, name)
+    def apply(self, names: Iterable[str]) -> Sequence[tuple[str, int]]:
+        """For each name, what becomes of it, and how often the pattern matches it.
+
+        Raises:
+            TransplantError: if the pattern does not come to an end.
+        """
+        try:
+            return substituted(self.pattern, self.replacement, tuple(names))
+        except TimeoutError as error:
+            raise TransplantError(
+                f"takes {error}: its regular expression backtracks, it seems without end",
+                place=_place(str(self)),
+                fix="Write it without repetitions of repetitions, as '^a+$' for '^(a+)+$'.",
+            ) from None
 
 
 def _not_a_rename(problem: str, text: str) -> TransplantError:
-    shown = text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
-    return TransplantError(problem, place=f"rename '{shown}'", fix=r"Write for example '^enc_(\d)\.=>down_\1.'.")
+    return TransplantError(problem, place=_place(text), fix=r"Write for example '^enc_(\d)\.=>down_\1.'.")
+
+
+def _place(text: str) -> str:
+    return f"rename '{text if len(text) <= MAX_SHOWN else text[:MAX_SHOWN] + '...'}'"
 
 
 def rename_all(names: Iterable[str], renames: Sequence[Rename]) -> dict[str, str]:
     """Renamed name -> name, in the order of the names.
 
     Raises:
-        TransplantError: if two names become the same.
+        TransplantError: if two names become the same, or a rename does not come to an end.
     """
+    before = list(names)
+    after = before
+    for rename in renames:
+        after = [new for new, _count in rename.apply(after)]
     renamed: dict[str, str] = {}
-    for name in names:
-        new = name
-        for rename in renames:
-            new = rename(new)
+    for name, new in zip(before, after, strict=True):
         if new in renamed:
             raise TransplantError(
                 f"'{renamed[new]}' and '{name}' of the source would both be '{new}'",
@@ -78,12 +95,13 @@ def rename_all(names: Iterable[str], renames: Sequence[Rename]) -> dict[str, str
 
 
 def unused_renames(names: Iterable[str], renames: Sequence[Rename]) -> list[Rename]:
-    """Those that match none of the names, as these are when their turn comes."""
+    """Those that match none of the names, as these are when their turn comes. Raises as `rename_all`."""
     unused, current = [], list(names)
     for rename in renames:
-        if not any(rename.pattern.search(name) for name in current):
+        done = rename.apply(current)
+        if not any(count for _new, count in done):
             unused.append(rename)
-        current = [rename(name) for name in current]
+        current = [new for new, _count in done]
     return unused
 
 

@@ -1,8 +1,11 @@
 """Renames as the user writes them."""
 
+import re
+
 import pytest
 
 from onnxgrid.errors import TransplantError
+from onnxgrid.transplant import substitution
 from onnxgrid.transplant.matching import Rename, rename_all, unused_renames
 
 RENAMES = {
@@ -47,6 +50,30 @@ def test_a_rename_that_is_too_much_for_re_says_so(regex, shown):
         f"rename '{shown}': has a regular expression that is nested too deeply, or counts too far\n"
         r"  Write for example '^enc_(\d)\.=>down_\1.'."
     )
+
+
+ENDLESS = ["^(a+)+$", "(a|aa)+$", r"^(\w+\s?)*$", "(a{1,}){1,}$"]
+
+
+@pytest.mark.parametrize("regex", ENDLESS)
+def test_a_rename_that_backtracks_without_end_is_ended(regex, monkeypatch):
+    monkeypatch.setattr(substitution, "MAX_SECONDS", 1.5)
+    with pytest.raises(TransplantError) as caught:
+        rename_all(["a" * 60 + "!.weight"], [Rename.parse(f"{regex}=>b")])
+    assert str(caught.value) == (
+        f"rename '{regex}=>b': takes more than 1.5 seconds: its regular expression backtracks, it seems "
+        "without end\n  Write it without repetitions of repetitions, as '^a+$' for '^(a+)+$'."
+    )
+
+
+ODD_NAMES = ["a.weight", "\ud800.bias", "a\nb", "ä.weight", ""]
+
+
+@pytest.mark.parametrize("regex", ["a.*b?|c", r"(?i)(A)+(?!b)", r"(?s)a.+?(\w)", "(?<=a)(.*?)$"])
+def test_what_another_process_does_is_what_re_does(regex):
+    renames = [Rename.parse(f"{regex}=><\\g<0>>"), Rename.parse("[wb]+|x=>")]
+    expected = [re.sub("[wb]+|x", "", re.sub(regex, r"<\g<0>>", name)) for name in ODD_NAMES]
+    assert list(rename_all(ODD_NAMES, renames)) == expected
 
 
 def test_two_names_that_become_one_are_refused():
