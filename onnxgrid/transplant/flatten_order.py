@@ -12,8 +12,10 @@ from converters.roles import layer_of
 from converters.weights.torch_content import load_content
 from onnxgrid.checkpoint_format import FORMAT
 from onnxgrid.errors import TransplantError
+from onnxgrid.transplant.adaptation.kernels import is_kernel
+from onnxgrid.transplant.adaptation.rule import Slot
 from onnxgrid.transplant.moments import SUFFIXES
-from onnxgrid.transplant.plan import TransplantPlan, Uses
+from onnxgrid.transplant.plan import TargetParameter, TransplantPlan, Uses
 from onnxgrid.transplant.rules import CHANNELS_FIRST
 from onnxgrid.transplant.sides import Side
 from onnxgrid.transplant.usage import Flattened
@@ -96,7 +98,9 @@ def require_known_orders(
 
 
 def warn_of_unknown_orders(plan: TransplantPlan, source: tuple[Side, Uses], target: tuple[Side, Uses]) -> None:
-    """Log the layers whose inputs one end has in an order that the other does not say, nor has by what wrote it."""
+    """Log the layers whose inputs one end has in an order that the other does not say, nor has by what wrote it; and
+    those of which neither end says anything.
+    """
     doubts = list(_doubts(plan, source[1], target[1]))
     for of_source in (True, False):
         unknown, known = (source[0], target[0]) if of_source else (target[0], source[0])
@@ -116,6 +120,44 @@ def warn_of_unknown_orders(plan: TransplantPlan, source: tuple[Side, Uses], targ
             options,
             author,
         )
+    _warn_of_silence(plan, source, target)
+
+
+def _warn_of_silence(plan: TransplantPlan, source: tuple[Side, Uses], target: tuple[Side, Uses]) -> None:
+    """Log what may stand behind a Flatten, where one end alone is a file of Keras, and neither knows its network."""
+    sides = source[0], target[0]
+    if any(side.graph is not None for side in sides) or source[0].is_file_of_keras == target[0].is_file_of_keras:
+        return
+    unstated = [match for match in plan.carried if match.source not in source[1] or match.target.name not in target[1]]
+    flattening = _may_be_flattened(plan)
+    layers = [match.target.layer for match in unstated if match.target in flattening]
+    if layers and not any(_is_own_checkpoint(side) for side in sides):
+        logger.warning(
+            "neither %s nor %s says its network: if %s %s behind a Flatten, Keras has the inputs as (H, W, C), and "
+            "torch as (C, H, W); they are copied as they are: transplant with --source-graph and --target-graph, or "
+            "with --source-sizes and --target-sizes (%s=H,W,C of Keras, %s=%sC,H,W of torch)",
+            source[0].place,
+            target[0].place,
+            ", ".join(f"'{layer}'" for layer in layers),
+            "stands" if len(layers) == 1 else "stand",
+            layers[0],
+            layers[0],
+            CHANNELS_FIRST,
+        )
+
+
+def _may_be_flattened(plan: TransplantPlan) -> set[TargetParameter]:
+    """Weights of a Dense that have several inputs for each channel of a convolution, and as many as no layer gives."""
+    shapes = [parameter.shape for parameter in plan.targets]
+    given = {shape[0] for shape in shapes if shape}
+    channels = {p.shape[0] for p in plan.targets if is_kernel(Slot(p.name, p.shape)) and p.shape[0] > 1}
+    return {
+        parameter
+        for parameter in plan.targets
+        if len(parameter.shape) == 2
+        and parameter.shape[1] not in given
+        and any(parameter.shape[1] % count == 0 for count in channels)
+    }
 
 
 def _is_so(side: Side, order: Flattened) -> bool:

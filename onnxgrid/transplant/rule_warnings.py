@@ -28,21 +28,34 @@ def warn_of_rules(
 
 def _warn_of_unknown_sizes(plan: TransplantPlan, source: tuple[Side, Uses], target: tuple[Side, Uses]) -> None:
     for match in plan.shape_mismatch:
-        shape = match.source_shape
+        shapes = match.source_shape, match.target.shape
+        names, layers = (match.source, match.target.name), (layer_of(match.source), match.target.layer)
         known = [
-            uses[name].flattened is not None if name in uses else False
-            for (_side, uses), name in ((source, match.source), (target, match.target.name))
+            name in uses and uses[name].flattened is not None
+            for (_side, uses), name in ((source, names[0]), (target, names[1]))
         ]
-        if len(shape) == len(match.target.shape) == 2 and known[0] != known[1]:
-            which, side = ("source", source[0]) if known[1] else ("target", target[0])
+        if any(len(shape) != 2 for shape in shapes) or all(known):
+            continue
+        if any(known):
+            index = known.index(False)
+            which, side = (("source", source[0]), ("target", target[0]))[index]
             logger.warning(
                 "%s: dense-resample needs to know what the input of '%s' was before the Flatten: "
                 "give --%s-graph MODEL.onnx, or --%s-sizes %s=H,W,C",
                 side.place,
-                match.source if known[1] else match.target.name,
+                names[index],
                 which,
                 which,
-                layer_of(match.source) if known[1] else match.target.layer,
+                layers[index],
+            )
+        elif source[0].graph is None and target[0].graph is None and shapes[0][1] != shapes[1][1]:
+            logger.warning(
+                "%s and %s do not say what the input of '%s' was: if it stands behind a Flatten, dense-resample needs "
+                "--source-graph and --target-graph, or --source-sizes %s=H,W,C and --target-sizes %s=H,W,C",
+                source[0].place,
+                target[0].place,
+                names[1],
+                *layers,
             )
 
 

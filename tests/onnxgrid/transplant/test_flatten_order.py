@@ -139,3 +139,85 @@ def test_a_network_that_does_not_convert_tells_nothing(linear: torch.nn.Linear, 
     with pytest.raises(TransplantError) as caught:
         onnxgrid.plan_transplant(tmp_path / "torch.pt", target, TransplantRules.parse(source_sizes=[STATED]))
     assert str(caught.value).startswith(f"{target}: does not say in which order it has the inputs of 'fc1', so that")
+
+
+def convolutional() -> keras.Model:
+    """Two Dense layers behind a Flatten of (2, 2, 6), and one behind that."""
+    stack = [
+        layers.Conv2D(6, 3, name="conv"),
+        layers.Flatten(),
+        layers.Dense(4, name="fc1"),
+        layers.Dense(4, name="fc2"),
+    ]
+    return functional(stack, (4, 4, 3))
+
+
+def silence(source: Path, target: Path) -> str:
+    return (
+        f"neither {source} nor {target} says its network: if 'fc1' stands behind a Flatten, Keras has the inputs as "
+        "(H, W, C), and torch as (C, H, W); they are copied as they are: transplant with --source-graph and "
+        "--target-graph, or with --source-sizes and --target-sizes (fc1=H,W,C of Keras, fc1=channels_first:C,H,W of "
+        "torch)"
+    )
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> tuple[Path, Path]:
+    """A state dict of torch and a file of Keras, both without their network."""
+    shapes = {"conv": (6, 3, 3, 3), "fc1": (4, 24), "fc2": (4, 4)}
+    state = {f"{name}.weight": torch.randn(shape) for name, shape in shapes.items()}
+    state |= {f"{name}.bias": torch.randn(shape[0]) for name, shape in shapes.items()}
+    torch.save(state, tmp_path / "torch.pt")
+    convolutional().save_weights(tmp_path / "own.weights.h5")
+    return tmp_path / "torch.pt", tmp_path / "own.weights.h5"
+
+
+def test_an_order_that_neither_end_tells_is_warned_of(
+    bare: tuple[Path, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    for ends in (bare, bare[::-1]):
+        caplog.clear()
+        assert len(onnxgrid.plan_transplant(*ends).plan.copied) == 6
+        assert caplog.messages == [silence(*ends)]
+
+
+def test_an_order_that_is_the_same_whatever_it_is_is_not_warned_of(
+    bare: tuple[Path, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    source, target = bare
+    onnxgrid.plan_transplant(source, source)
+    onnxgrid.plan_transplant(target, target)
+    onnxgrid.plan_transplant(source, target, TransplantRules.parse(exclude=["fc1"]))
+    assert caplog.messages == []
+
+
+def test_sizes_of_both_ends_bring_a_weight_file_into_order(
+    bare: tuple[Path, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source, target = bare
+    sizes = {"source_sizes": ["fc1=channels_first:6,2,2"], "target_sizes": ["fc1=2,2,6"]}
+    onnxgrid.transplant(source, target, tmp_path / "out.weights.h5", TransplantRules.parse(**sizes), strict=True)
+    assert caplog.messages == []
+    filled = convolutional()
+    filled.load_weights(tmp_path / "out.weights.h5")
+    state = torch.load(source)
+    x = torch.randn(2, 3, 4, 4)
+    features = torch.nn.functional.conv2d(x, state["conv.weight"], state["conv.bias"]).flatten(1)
+    hidden = torch.nn.functional.linear(features, state["fc1.weight"], state["fc1.bias"])
+    expected = torch.nn.functional.linear(hidden, state["fc2.weight"], state["fc2.bias"]).numpy()
+    given = filled.predict(x.numpy().transpose(0, 2, 3, 1), verbose=0)
+    np.testing.assert_allclose(given, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_dense_of_other_sizes_that_neither_end_tells_is_warned_of(
+    bare: tuple[Path, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source, target = tmp_path / "fine.pt", bare[1]
+    torch.save(torch.load(bare[0]) | {"fc1.weight": torch.randn(4, 96)}, source)
+    report = onnxgrid.plan_transplant(source, target, TransplantRules.parse(adapt=["dense-resample"]))
+    assert report.lines() == ["   Skipping parameter fc1.weight: shape (4, 96) in model, (4, 24) in network"]
+    assert caplog.messages == [
+        f"{source} and {target} do not say what the input of 'fc1.weight' was: if it stands behind a Flatten, "
+        "dense-resample needs --source-graph and --target-graph, or --source-sizes fc1=H,W,C and --target-sizes "
+        "fc1=H,W,C"
+    ]
