@@ -26,10 +26,12 @@ class KerasArray(FileArray):
     Args:
         stored: as the file has it.
         axes: how it is turned into ONNX' order.
+        axes_are_told: false if only a model tells that order, and none did, so that the axes stand as Keras has them.
     """
 
     stored: Weight
     axes: AxisOrder
+    axes_are_told: bool = True
 
     @property
     def range(self) -> ByteRange | None:

@@ -30,6 +30,7 @@ from converters.roles import (
 )
 from converters.weights.keras_arrays import KerasArray
 from converters.weights.keras_variables import (
+    BY_AXES_OF_THE_INPUT,
     COMMON_WITHOUT_VARIABLES,
     KERAS_VARIABLES,
     LIKELY,
@@ -267,7 +268,8 @@ def _onnx_weight(named: NamedVariable, known_axes: Mapping[str, AxisOrder], *, s
     parameter = named.variable.replace("/", ".") if found is None else found.parameter
     name = f"{named.layer}.{parameter}" if named.layer else parameter
     axes = known_axes.get(name)
-    if axes is None or not axes.fits(stored.shape):
+    told = axes is not None and axes.fits(stored.shape)
+    if axes is None or not told:
         axes = unchanged(rank) if found is None else found.axes(rank)
     if not axes.fits(stored.shape):
         axes = unchanged(rank)
@@ -275,6 +277,6 @@ def _onnx_weight(named: NamedVariable, known_axes: Mapping[str, AxisOrder], *, s
         stored,
         name=name,
         shape=axes.onnx_shape(stored.shape),
-        read=KerasArray(stored, axes),
+        read=KerasArray(stored, axes, axes_are_told=told or rank < 2 or found not in BY_AXES_OF_THE_INPUT),
         stored_name=stored.name,
     )

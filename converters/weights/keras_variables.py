@@ -89,10 +89,14 @@ KERNEL = KerasVariable(("kernel",), "weight", _kernel)
 BIAS = KerasVariable(("bias",), "bias", unchanged)
 GAMMA = KerasVariable(("gamma",), "weight", unchanged)
 BETA = KerasVariable(("beta",), "bias", unchanged)
+RMS_SCALE = KerasVariable(("scale",), "weight", unchanged)
 MOVING_MEAN = KerasVariable(("moving_mean",), "running_mean", unchanged)
 MOVING_VARIANCE = KerasVariable(("moving_variance",), "running_var", unchanged)
 ALPHA = KerasVariable(("alpha",), "weight", _channels_first)
 EMBEDDINGS = KerasVariable(("embeddings",), "weight", unchanged)
+
+BY_AXES_OF_THE_INPUT = (GAMMA, BETA, RMS_SCALE)
+"""Variables of normalizations: of several axes, they stand in an order that only the model tells."""
 
 DEPTHWISE = KerasVariable(("depthwise_kernel", "kernel"), "weight", _depthwise)
 DEPTHWISE_PART = KerasVariable(("depthwise_kernel",), "depthwise.weight", _depthwise)
@@ -181,7 +185,7 @@ KERAS_VARIABLES: dict[str, tuple[KerasVariable, ...]] = {
     "GroupNormalization": SCALED,
     "InstanceNormalization": SCALED,
     "LayerNormalization": SCALED,
-    "RMSNormalization": (KerasVariable(("scale",), "weight", unchanged),),
+    "RMSNormalization": (RMS_SCALE,),
     "Normalization": (
         KerasVariable(("mean",), "running_mean", unchanged),
         KerasVariable(("variance",), "running_var", unchanged),

@@ -27,6 +27,7 @@ from onnxgrid.transplant.sides import Side
 from onnxgrid.transplant.statistics import changes_of
 from onnxgrid.transplant.structure import Pair
 from onnxgrid.transplant.targets import Output, Target
+from onnxgrid.transplant.untold_axes import warn_of_untold_axes
 
 __all__ = ["PlannedTransplant", "plan_ends", "require_output"]
 
@@ -250,6 +251,7 @@ def _plan(ends: Ends, rules: TransplantRules, forced: tuple[tuple[str, str], ...
         Side(ends.target_place, ends.target_graph, path),
     )
     pairs = {target: Pair(source, 1.0) for target, source in forced}
-    return plan_between(
-        ends.source.weights, sides[0], ends.target.parameters, sides[1], rules, expected_names(ends), forced=pairs
-    )
+    weights = ends.source.weights
+    plan = plan_between(weights, sides[0], ends.target.parameters, sides[1], rules, expected_names(ends), forced=pairs)
+    warn_of_untold_axes(plan, (ends.source.place, weights), (ends.target_place, ends.target.weights))
+    return plan

@@ -3,6 +3,7 @@
 A target becomes a file of its own kind, in which all else stays, or one of another kind that holds its weights alone.
 """
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,12 +32,15 @@ from converters.weights.onnx_file import OnnxFile
 from onnxgrid.errors import TransplantError
 from onnxgrid.transplant.plan import TargetParameter, describe_targets
 from onnxgrid.transplant.sides import keras_network
+from onnxgrid.transplant.untold_axes import untold_axes
 
 if TYPE_CHECKING:
     from converters.head_start import HeadStart
     from converters.to_keras import KerasNetwork
 
 __all__ = ["MODEL_SUFFIX", "ModelTarget", "Output", "Target", "open_target"]
+
+logger = logging.getLogger(__name__)
 
 MODEL_SUFFIX = ".onnx"
 
@@ -105,6 +109,13 @@ class Target(ABC):
         if how.dtype is None:
             written = {name: weight.cast(self.weights[name].dtype) for name, weight in written.items()}
         keras = self.keras_network() if is_written_by_network(path) else None
+        if keras is None and (untold := untold_axes(self.weights)):
+            logger.warning(
+                "%s: %s of normalizations over several axes are written as Keras has them, as (H, W, C), and nothing "
+                "tells how a model has them: give --target-graph MODEL.onnx",
+                self.path,
+                ", ".join(f"'{name}'" for name in untold),
+            )
         write_weights(
             path,
             written,
