@@ -1,8 +1,8 @@
 """Weights in torch checkpoints (`.pt`, `.pth`): a state dict, alone or within what others save with it.
 
 Files are read with `weights_only=True`: one that would run code is refused, naming the code. What stands beside the
-state dict (optimizer, epoch, ...) is not weights and is not looked at; what is no tensor in it is left out. torch is
-imported when such a file is read, and only then.
+state dict (optimizer, epoch, ...) is not weights and is not looked at; what is no tensor in it, nor an array of NumPy,
+is left out. torch is imported when such a file is read, and only then.
 """
 
 import copy
@@ -21,6 +21,7 @@ from converters.weights.registry import Writing, reads, rewrites, writes
 from converters.weights.stored import OpenFile
 from converters.weights.torch_archive import save_content
 from converters.weights.torch_content import TorchContent, load_content
+from converters.weights.torch_plain import NUMBER_KINDS, PlainArray
 from converters.weights.weight import COUNTER, Array, Weight, Weights, collect_weights
 
 if TYPE_CHECKING:
@@ -72,22 +73,24 @@ def read_torch(path: Path) -> Weights:
     tensors = _tensors(state, path)
     wrappers = _length_of_wrappers(list(tensors))
     return collect_weights(
-        _weight(name, name[wrappers:], tensor, loaded, str(path))
-        for name, tensor in tensors.items()
+        _array_weight(name, name[wrappers:], value, str(path))
+        if isinstance(value, PlainArray)
+        else _weight(name, name[wrappers:], value, loaded, str(path))
+        for name, value in tensors.items()
         if not name.endswith(COUNTER)
     )
 
 
-def _tensors(state: Mapping[Any, Any], path: Path) -> Mapping[str, "torch.Tensor"]:
-    """The tensors of a state dict; others of its entries are logged."""
+def _tensors(state: Mapping[Any, Any], path: Path) -> "Mapping[str, torch.Tensor | PlainArray]":
+    """The tensors and arrays of a state dict; others of its entries are logged."""
     import torch
 
-    tensors: dict[str, torch.Tensor] = {}
-    others = [(name, value) for name, value in state.items() if not isinstance(value, torch.Tensor)]
+    tensors: dict[str, torch.Tensor | PlainArray] = {}
+    others = [(name, value) for name, value in state.items() if not isinstance(value, torch.Tensor | PlainArray)]
     for name, value in state.items():
-        if isinstance(value, torch.Tensor) and isinstance(name, str):
+        if isinstance(value, torch.Tensor | PlainArray) and isinstance(name, str):
             tensors[name] = value
-        elif isinstance(value, torch.Tensor) or len(others) == len(state):
+        elif isinstance(value, torch.Tensor | PlainArray) or len(others) == len(state):
             raise WeightFileError(
                 f"the entry {name!r} is a {type(value).__name__}, not a named tensor",
                 place=str(path),
@@ -130,7 +133,8 @@ def _with_state(content: Any, keys: Sequence[str], new: Mapping[str, Weight]) ->
         changed[keys[0]] = _with_state(content[keys[0]], keys[1:], new)
     else:
         for name, weight in new.items():
-            changed[name] = weight
+            is_array = isinstance(content[name], PlainArray) and weight.dtype.kind in NUMBER_KINDS
+            changed[name] = PlainArray.of(weight.read()) if is_array else weight
     return changed
 
 
@@ -168,9 +172,15 @@ def _nesting(content: Mapping[Any, Any], depth: int) -> list[str] | None:
         below = _nesting(content[key], depth - 1)
         if below is not None:
             return [key, *below]
-    if any(isinstance(value, torch.Tensor) for value in content.values()):
+    values = list(content.values())
+    # Arrays of NumPy stand beside state dicts too, as records of a run.
+    if any(isinstance(value, torch.Tensor) for value in values) or _are_arrays(values):
         return []
     return [inner[0]] if inner and depth == MAX_NESTING else None
+
+
+def _are_arrays(values: Sequence[Any]) -> bool:
+    return bool(values) and all(isinstance(value, PlainArray) for value in values)
 
 
 def _length_of_wrappers(names: Sequence[str]) -> int:
@@ -198,6 +208,13 @@ def _weight(stored_name: str, name: str, tensor: "torch.Tensor", loaded: TorchCo
     lies, shape = loaded.locate(tensor), tuple(tensor.shape)
     read = partial(_values, tensor, dtype, loaded.file) if lies is None else lies.stored(shape, dtype)
     return Weight(name, shape, dtype, read, file, None if name == stored_name else stored_name)
+
+
+def _array_weight(stored_name: str, name: str, array: PlainArray, file: str) -> Weight:
+    values = array.values
+    dtype = values.dtype.newbyteorder("=")
+    read = partial(np.asarray, values, dtype, "C")
+    return Weight(name, values.shape, dtype, read, file, None if name == stored_name else stored_name)
 
 
 def _numpy_dtype(tensor: "torch.Tensor", place: str) -> np.dtype[Any]:

@@ -4,6 +4,7 @@ torch's own reader for strangers' files (`weights_only=True`) names no code befo
 shorter than its tensor for whole, and walks through a pickle one operation at a time. So files are looked into before.
 """
 
+import io
 import pickle
 import pickletools
 import warnings
@@ -29,15 +30,16 @@ PICKLE_MEMBER = "data.pkl"
 STORAGE_FOLDER = "data/"
 
 MAX_PICKLE_BYTES = 2**24
-"""Of a checkpoint whose storages lie beside its pickle: that of 50 000 tensors takes some 10 MB."""
+"""Of a checkpoint whose storages lie beside its pickle: that of 50 000 tensors takes some 10 MB. In a longer one, the
+operations are counted before it is read."""
 
 MAX_OPCODES = 10**6
-"""Of a pickle that holds its storages, as torch before 1.6 wrote it."""
+"""Of a pickle that holds its storages, as torch before 1.6 wrote it, or arrays of NumPy."""
 
 PICKLES = 4
 """In such a file: a number, a version, the system, the content."""
 
-HARMLESS = ("torch.", "collections.OrderedDict", *PLAIN)
+HARMLESS = ("torch.", "collections.OrderedDict", "_codecs.encode", "__builtin__.bytes", *PLAIN)
 
 STATE_DICT_ALONE = "Save the state dict alone: torch.save(model.state_dict(), path)."
 
@@ -47,7 +49,8 @@ class TorchContent:
     """What a checkpoint holds.
 
     Args:
-        content: dicts, lists, numbers and tensors; those of a zip archive are mapped into memory.
+        content: dicts, lists, numbers, arrays of NumPy (`PlainArray`) and tensors, which of a zip archive are mapped
+            into memory.
         file: the archive; None of an older file, which was read whole, or if it cannot be told where tensors lie in it.
         shift: the address of a storage, less its place in the archive.
     """
@@ -98,8 +101,11 @@ def load_content(path: Path) -> TorchContent:
 
 
 def _require_small_pickle(archive: Archive) -> None:
+    """Nothing, if the archive's pickle is small, or is large as it holds arrays of NumPy, in few operations."""
     for name in archive.names:
         if name.endswith(f"/{PICKLE_MEMBER}") and archive.size(name) > MAX_PICKLE_BYTES:
+            if _operations(io.BytesIO(archive.data(name).tobytes())) < MAX_OPCODES:
+                continue
             raise WeightFileError(
                 f"has {archive.size(name)} bytes, more than the list of any network's tensors",
                 place=f"{archive.file}, member '{name}'",
@@ -107,9 +113,14 @@ def _require_small_pickle(archive: Archive) -> None:
             )
 
 
+def _operations(file: IO[bytes]) -> int:
+    """How many operations the pickles at the beginning of a file consist of, as far as `MAX_OPCODES`."""
+    return sum(1 for _opcode in islice(_opcodes(file), MAX_OPCODES))
+
+
 def _require_few_operations(path: Path) -> None:
     with path.open("rb") as file:
-        count = sum(1 for _opcode in islice(_opcodes(file), MAX_OPCODES))
+        count = _operations(file)
     if count == MAX_OPCODES:
         raise WeightFileError(
             f"is a pickle of {MAX_OPCODES} operations or more, which the list of no network's tensors takes",

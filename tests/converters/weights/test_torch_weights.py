@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import pickle
 import subprocess
 import sys
 import zipfile
@@ -279,6 +280,7 @@ PLAIN = {
     "done": np.bool_(True),
     "dtype": np.dtype("float16"),
     "args": argparse.Namespace(lr=0.1, betas=(0.9, np.float64(0.99)), name="run"),
+    "losses": np.linspace(0, 1, 7),
 }
 
 
@@ -290,8 +292,52 @@ def test_numbers_of_numpy_and_options_beside_the_weights_are_read_and_written_as
     rewrite_weights(tmp_path / "b.pt", tmp_path / "a.pt", weights, {})
     written = torch.load(tmp_path / "b.pt", weights_only=False)
     for name, value in PLAIN.items():
-        assert written[name] == value
+        np.testing.assert_array_equal(written[name], value)
         assert type(written[name]) is type(value)
+
+
+ARRAYS_OF_NUMPY = {
+    "conv.weight": np.arange(24, dtype=np.float32).reshape(2, 3, 4),
+    "conv.columns first": np.asfortranarray(np.arange(6, dtype=np.float64).reshape(2, 3)),
+    "bn.running_mean": np.array([1.5, -0.0, np.nan, np.inf], ">f4"),
+    "scale": np.array(3.5, np.float16),
+    "mask": np.array([[True], [False]]),
+    "empty": np.zeros((0, 3), np.int8),
+}
+
+
+@pytest.mark.parametrize("nested", [True, False])
+@pytest.mark.parametrize("is_zip", [True, False])
+def test_a_state_dict_of_arrays_of_numpy_is_read_and_stays_one(is_zip, nested, tmp_path):
+    content = {"state_dict": ARRAYS_OF_NUMPY, "epoch": 3} if nested else ARRAYS_OF_NUMPY
+    torch.save(content, tmp_path / "a.pt", _use_new_zipfile_serialization=is_zip)
+    weights = read_weights(tmp_path / "a.pt")
+    assert list(weights) == list(ARRAYS_OF_NUMPY)
+    for name, array in ARRAYS_OF_NUMPY.items():
+        native = array.astype(array.dtype.newbyteorder("="), order="C")
+        values = weights[name].read()
+        assert (weights[name].shape, values.shape, values.dtype) == (array.shape, array.shape, native.dtype)
+        assert values.tobytes() == native.tobytes()
+    new = np.full((2, 3, 4), 9, np.float32)
+    changed = {"conv.weight": Weight("conv.weight", new.shape, new.dtype, lambda: new, "memory")}
+    rewrite_weights(tmp_path / "b.pt", tmp_path / "a.pt", weights, changed)
+    written = torch.load(tmp_path / "b.pt", weights_only=False)
+    state = written["state_dict"] if nested else written
+    for name, array in (ARRAYS_OF_NUMPY | {"conv.weight": new}).items():
+        assert type(state[name]) is np.ndarray
+        unpickled = pickle.loads(pickle.dumps(array))  # which NumPy brings into the byte order of the machine
+        assert (state[name].dtype, state[name].tobytes("A")) == (unpickled.dtype, unpickled.tobytes("A"))
+
+
+def test_arrays_of_numpy_larger_than_the_list_of_any_tensors_are_read(tmp_path):
+    large = np.random.default_rng(0).integers(0, 256, (3, 2**22), np.uint8)
+    torch.save({"w": large}, tmp_path / "a.pt")
+    np.testing.assert_array_equal(read_weights(tmp_path / "a.pt")["w"].read(), large)
+
+
+def test_an_array_of_numpy_beside_tensors_of_another_key_does_not_stand_for_them(tmp_path):
+    torch.save({"losses": np.ones(3), "model": STATE}, tmp_path / "a.pt")
+    assert list(read_weights(tmp_path / "a.pt")) == list(STATE)
 
 
 def pickled_number(dtype_name: object, state: tuple[object, ...], content: object) -> dict[str, object]:
@@ -330,6 +376,79 @@ def test_a_number_of_numpy_that_is_none_is_refused(name, state, content, tmp_pat
     with pytest.raises(WeightFileError) as caught:
         read_weights(path)
     assert str(caught.value) == f"{path}: {WHOLE} (UnpicklingError)\n  {SAVE_STATE}"
+
+
+class Reduced:
+    """Pickled as a call and a state."""
+
+    def __init__(self, call, arguments, *state):
+        self.reduced = (call, arguments, *state)
+
+    def __reduce__(self):
+        return self.reduced
+
+
+RECONSTRUCT = np.ones(1).__reduce__()[0]
+FLOAT = np.dtype("f4")
+BEGUN = (np.ndarray, (0,), b"b")
+
+BROKEN_ARRAYS = {
+    "objects": Reduced(RECONSTRUCT, BEGUN, (1, (1,), np.dtype("O"), False, ["text"])),
+    "addresses for objects": Reduced(RECONSTRUCT, BEGUN, (1, (1,), np.dtype("O"), False, bytes(8))),
+    "text": np.array(["a", "b"]),
+    "fields": np.zeros(2, [("a", "f4")]),
+    "too few bytes": Reduced(RECONSTRUCT, BEGUN, (1, (4,), FLOAT, False, bytes(15))),
+    "too many bytes": Reduced(RECONSTRUCT, BEGUN, (1, (4,), FLOAT, False, bytes(17))),
+    "10^12 elements": Reduced(RECONSTRUCT, BEGUN, (1, (10**6, 10**6), FLOAT, False, bytes(16))),
+    "a negative size": Reduced(RECONSTRUCT, BEGUN, (1, (-1, -4), FLOAT, False, bytes(16))),
+    "a size that is no number": Reduced(RECONSTRUCT, BEGUN, (1, ("4",), FLOAT, False, bytes(16))),
+    "a size that is true": Reduced(RECONSTRUCT, BEGUN, (1, (4, True), FLOAT, False, bytes(16))),
+    "a shape that is a number": Reduced(RECONSTRUCT, BEGUN, (1, 4, FLOAT, False, bytes(16))),
+    "no type": Reduced(RECONSTRUCT, BEGUN, (1, (16,), "u1", False, bytes(16))),
+    "text for bytes": Reduced(RECONSTRUCT, BEGUN, (1, (4,), FLOAT, False, "x" * 16)),
+    "a state of no tuple": Reduced(RECONSTRUCT, BEGUN, {"values": 1}),
+    "a short state": Reduced(RECONSTRUCT, BEGUN, (1, (4,), FLOAT)),
+    "another kind": Reduced(RECONSTRUCT, (np.dtype, (0,), b"b")),
+    "another beginning": Reduced(RECONSTRUCT, (np.ndarray, (10**6, 10**6), b"b")),
+}
+
+
+@pytest.mark.parametrize("is_zip", [True, False])
+@pytest.mark.parametrize("array", BROKEN_ARRAYS.values(), ids=BROKEN_ARRAYS)
+def test_an_array_of_numpy_that_is_none_of_numbers_is_refused(array, is_zip, tmp_path):
+    path = tmp_path / "a.pt"
+    torch.save({"w": torch.ones(1), "a": array}, path, _use_new_zipfile_serialization=is_zip)
+    with pytest.raises(WeightFileError) as caught:
+        read_weights(path)
+    assert str(caught.value) == f"{path}: {WHOLE} (UnpicklingError)\n  {SAVE_STATE}"
+
+
+ARRAY_CALLS = {
+    "of a huge shape": Reduced(np.ndarray, ((10**6, 10**6),)),
+    "of the memory of another": Reduced(np.ndarray, ((4,), FLOAT, bytes(16))),
+    "from a number of bytes": Reduced(RECONSTRUCT, BEGUN, (1, (10**12,), FLOAT, False, Reduced(bytes, (10**12,)))),
+}
+
+
+@pytest.mark.parametrize("array", ARRAY_CALLS.values(), ids=ARRAY_CALLS)
+def test_an_array_of_numpy_is_not_made_by_its_class(array, tmp_path):
+    path = tmp_path / "a.pt"
+    torch.save({"a": array}, path)
+    with pytest.raises(WeightFileError) as caught:
+        read_weights(path)
+    assert str(caught.value) == f"{path}: {WHOLE} (TypeError)\n  {SAVE_STATE}"
+
+
+@pytest.mark.parametrize("module", ["numpy.core.multiarray", "numpy._core.multiarray"])
+def test_arrays_of_older_and_newer_numpy_are_read(module, tmp_path):
+    path = tmp_path / "a.pt"
+    torch.save({"a": np.ones(3, np.float32)}, path)
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content.replace(RECONSTRUCT.__module__.encode(), module.encode()))
+    np.testing.assert_array_equal(read_weights(path)["a"].read(), np.ones(3, np.float32))
 
 
 def test_a_pickle_that_unpacks_to_a_thousand_times_its_size_is_not_unpacked(tmp_path):
