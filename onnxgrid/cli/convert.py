@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from onnxgrid.cli.printable import printable
 from onnxgrid.cli.uncollected import uncollected
 
 if TYPE_CHECKING:
@@ -195,7 +196,7 @@ def _tell(done: "Conversion | KerasConversion", output: Path, as_json: bool) -> 
         return
     counts = ", ".join(f"{count:,} {what}" for what, count in done.counts().items())
     for line in (*done.lines(), f"{output}: {counts}"):
-        click.echo(line, err=streamed)
+        click.echo(printable(line), err=streamed)
 
 
 def _write_to_stdout(model: "onnx_ir.Model") -> None:

@@ -16,6 +16,7 @@ import click
 
 from onnxgrid import __version__
 from onnxgrid.cli.deferred_imports import defer_sympy
+from onnxgrid.cli.printable import printable_lines
 from onnxgrid.errors import EndedElsewhere, UserError, WorkFailed, WritingFailed
 
 __all__ = ["COMMANDS", "Cli", "cli", "main"]
@@ -82,11 +83,11 @@ class Cli(click.Group):
 
 def _translated(error: Exception) -> click.ClickException:
     if isinstance(error, WritingFailed):
-        return _Failed(str(error))
+        return _Failed(printable_lines(str(error)))
     if isinstance(error, UserError):
-        return _BadInput(str(error))
+        return _BadInput(printable_lines(str(error)))
     if isinstance(error, WorkFailed):
-        return _Failed(str(error))
+        return _Failed(printable_lines(str(error)))
     if isinstance(error, OSError) and error.strerror:
         return _Failed(f"{error.filename}: {error.strerror}" if error.filename else error.strerror)
     where = traceback.extract_tb(error.__traceback__)[-1]
@@ -99,7 +100,7 @@ def _translated(error: Exception) -> click.ClickException:
 
 class _LogEcho(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        click.echo(f"{record.levelname.lower()}: {record.getMessage()}", err=True)
+        click.echo(f"{record.levelname.lower()}: {printable_lines(record.getMessage())}", err=True)
 
 
 @contextmanager

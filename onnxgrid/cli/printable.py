@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["print_table", "printable"]
+__all__ = ["print_table", "printable", "printable_lines"]
 
 PIPED_COLUMNS = 200
 """Width of a table where there is no terminal: names of deep networks stay on one line."""
@@ -14,6 +14,11 @@ PIPED_COLUMNS = 200
 def printable(text: str) -> str:
     """The text with what steers a terminal, or breaks a line, spelt as Python spells it."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def printable_lines(text: str) -> str:
+    """The same of each line of a text."""
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def print_table(table: "Table") -> None:

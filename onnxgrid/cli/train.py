@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from onnxgrid.cli.printable import printable_lines
 from onnxgrid.cli.progress import TrainingProgress
 from onnxgrid.engines import DEVICES, ENGINES, PRECISIONS, KernelChoice
 from onnxgrid.errors import WorkFailed
@@ -188,9 +189,13 @@ def _log(progress: TrainingProgress | None, *, to_stderr: bool, timestamps: bool
     """A function that prints one line of the log, above the progress bar where both share a terminal."""
 
     def echo(line: str) -> None:
-        click.echo(line, err=to_stderr)  # flushes, so that a reader of the log is never behind
+        click.echo(printable_lines(line), err=to_stderr)  # flushes, so that a reader of the log is never behind
 
-    write = progress.print_line if progress is not None and (to_stderr or _same_terminal()) else echo
+    def above_bar(line: str) -> None:
+        assert progress is not None
+        progress.print_line(printable_lines(line))
+
+    write = above_bar if progress is not None and (to_stderr or _same_terminal()) else echo
     return (lambda line: write(f"[{datetime.now():%Y-%b-%d %H:%M:%S.%f}] {line}")) if timestamps else write
 
 

@@ -240,7 +240,7 @@ def _print(done: "TransplantReport", *, table: bool, as_json: bool) -> None:
     if table:
         print_table(report_table(done))
     for line in (*done.plan.pair_lines(), *done.lines(), done.summary()):
-        click.echo(line)
+        click.echo(printable(line))
 
 
 def report_table(done: "TransplantReport") -> "Table":

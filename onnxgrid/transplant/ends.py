@@ -1,5 +1,6 @@
 """Where weights come from and where they go: files, or models in memory, opened as far as planning needs them."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -33,6 +34,8 @@ from onnxgrid.transplant.plan import TargetParameter, describe_targets
 from onnxgrid.transplant.targets import MODEL_SUFFIX, ModelTarget, Target, open_target
 
 __all__ = ["Ends", "FileOrModel", "MemoryTarget", "Model", "Source", "expected_names", "is_model", "open_ends"]
+
+logger = logging.getLogger(__name__)
 
 Model = onnx.ModelProto | ir.Model
 
@@ -219,13 +222,17 @@ def _stated(end: FileOrModel, graph: FileOrModel | None, which: str) -> ir.Model
 
 
 def _beside(checkpoint: Path) -> ir.Model | None:
-    """The model of the pair that a checkpoint is part of; None if there is none, or it cannot be read."""
-    if checkpoint.suffix != ".pt" or epoch_of(checkpoint.stem) is None:
+    """The model of the pair that a checkpoint is part of; None if there is none, or it cannot be read, which is logged:
+    it was not asked for.
+    """
+    model = checkpoint.with_suffix(MODEL_SUFFIX)
+    if checkpoint.suffix != ".pt" or epoch_of(checkpoint.stem) is None or not model.is_file():
         return None
     try:
-        return OnnxFile.open(checkpoint.with_suffix(MODEL_SUFFIX)).model
-    except WeightFileError:
-        return None  # it was not asked for, and can only add to what is known
+        return OnnxFile.open(model).model
+    except WeightFileError as error:
+        logger.warning("the model beside %s tells nothing of its weights: %s: %s", checkpoint, model, error.problem)
+        return None
 
 
 def _first(*graphs: ir.Model | None) -> ir.Model | None:

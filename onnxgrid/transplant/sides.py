@@ -65,14 +65,17 @@ def _with_graph(side: Side) -> Side:
 
 
 def keras_graph(path: Path) -> ir.Model | None:
-    """The graph of the network that a file of Keras holds; None if it holds none, or one that does not convert."""
+    """The graph of the network that a file of Keras holds; None if it holds none, or one that does not convert, which
+    is logged.
+    """
     from converters.build import build_model  # all layers, which nothing else here needs
 
     try:
         network = keras_network(path)
         return None if network is None else build_model(network)
     except UserError as error:
-        logger.debug("%s: its network tells nothing: %s", path, error)
+        problem = error.problem.partition("\n")[0]
+        logger.warning("%s: its network does not convert, and tells no sizes and orders: %s", path, problem)
         return None
 
 

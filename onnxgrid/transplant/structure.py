@@ -18,6 +18,7 @@ that what is behind or before one of them follows it.
 """
 
 import difflib
+import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ import onnx_ir as ir
 from onnxgrid.transplant.layer_graph import INPUT, NORM, Place, layer_graph
 
 __all__ = ["MIN_CONFIDENCE", "Pair", "pair_by_structure"]
+
+logger = logging.getLogger(__name__)
 
 MIN_CONFIDENCE = 0.9
 """Pairs below are carried only when the user accepts them."""
@@ -162,6 +165,7 @@ class _Pairing:
                 return
             mark = ("paired", *tied)
             labels[0][tied[0]], labels[1][tied[1]] = (labels[0][tied[0]], mark), (labels[1][tied[1]], mark)
+        logger.warning("more than %d layers are alike: the others are paired in their order, if at all", MAX_TIES)
 
     def _one_sided(self, labelled: Callable[[Place], Label]) -> dict[int, int]:
         """Target -> source of layers alone in having the same before them, or behind them; not where the two differ."""
@@ -216,6 +220,7 @@ class _Pairing:
             for places, paired in ((self.source, taken), (self.target, self.pairs.keys()))
         ]
         if len(left[0]) * len(left[1]) > MAX_COMPARISONS:
+            logger.warning("%d and %d layers without a pair are too many to be put in order", *map(len, left))
             return {}
         sequences = [
             [self._numbers[_with_shapes(places[i])] for i in indices]

@@ -204,3 +204,28 @@ def test_names_that_steer_a_terminal_are_spelt_out_in_tables(words, tmp_path, mo
     result = CliRunner().invoke(cli, list(words))
     assert "\x1b" not in result.stdout
     assert r"la\x1b[31myer\n.weight" in result.stdout
+
+
+def test_names_that_would_steer_a_terminal_are_spelt_out(tmp_path):
+    steering = "a\x1b[31m\nb"
+    source = save_small_model(tmp_path / "s.onnx", {"conv.bias": numbered((3,), 1), f"{steering}.bias": numbered((5,))})
+    target = save_small_model(tmp_path / "t.onnx", {"conv.bias": numbered((3,)), f"c{steering}.bias": numbered((5,))})
+    result = run(source, target, "-o", tmp_path / "out.onnx")
+    assert result.stdout.splitlines()[:3] == [
+        "   Skipping layer ca\\x1b[31m\\nb: not found in model",
+        "   Skipping parameter ca\\x1b[31m\\nb.bias: not found in model",
+        "   Unused layer a\\x1b[31m\\nb: not found in network",
+    ]
+
+
+def test_names_in_warnings_and_errors_are_spelt_out(tmp_path):
+    source = save_small_model(tmp_path / "s.onnx", {"conv.bias": numbered((3,), 1)})
+    given = [str(source), str(source), "-o", str(tmp_path / "out.onnx")]
+    result = CliRunner().invoke(cli, ["transplant", *given, "--map", "\x1b=>b"])
+    assert result.stderr == f"warning: {source}: no name matches the rename '\\x1b=>b'\n"
+    result = CliRunner().invoke(cli, ["transplant", *given, "--only", "\x1b"])
+    assert (result.exit_code, result.stderr) == (
+        2,
+        "Error: only '\\x1b': matches no layer and no parameter\n"
+        "  Give a layer or a parameter of the target, as 'conv_1', 'enc_*' or '*.bias'.\n",
+    )

@@ -131,7 +131,9 @@ def test_sizes_that_cannot_be_obeyed_are_refused(linear: torch.nn.Linear, tmp_pa
     )
 
 
-def test_a_network_that_does_not_convert_tells_nothing(linear: torch.nn.Linear, tmp_path: Path) -> None:
+def test_a_network_that_does_not_convert_tells_nothing(
+    linear: torch.nn.Linear, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     target = tmp_path / "keras.keras"
     functional(
         [layers.GaussianNoise(0.1), layers.Lambda(abs), layers.Flatten(), layers.Dense(5, name="fc1")], SIZES
@@ -139,6 +141,8 @@ def test_a_network_that_does_not_convert_tells_nothing(linear: torch.nn.Linear, 
     with pytest.raises(TransplantError) as caught:
         onnxgrid.plan_transplant(tmp_path / "torch.pt", target, TransplantRules.parse(source_sizes=[STATED]))
     assert str(caught.value).startswith(f"{target}: does not say in which order it has the inputs of 'fc1', so that")
+    (warning,) = caplog.messages
+    assert warning.startswith(f"{target}: its network does not convert, and tells no sizes and orders: ")
 
 
 def convolutional() -> keras.Model:

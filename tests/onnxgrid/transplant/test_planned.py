@@ -197,7 +197,7 @@ def flattened(size):
     return model(f"float[N,3,{size},{size}] x", "f = Flatten(x) y = Gemm<transB=1>(f, dense_weight)", **shape)
 
 
-def test_the_model_beside_a_checkpoint_tells_of_it(tmp_path):
+def test_the_model_beside_a_checkpoint_tells_of_it(tmp_path, caplog):
     torch = pytest.importorskip("torch", reason="writes a .pt file")
     checkpoint, target = tmp_path / "model_checkpoint_12.pt", flattened(4)
     torch.save({"dense_weight": torch.arange(24.0).reshape(2, 12)}, checkpoint)
@@ -206,8 +206,14 @@ def test_the_model_beside_a_checkpoint_tells_of_it(tmp_path):
     ir.save(flattened(2), tmp_path / "model_checkpoint_12.onnx")
     (adapted,) = onnxgrid.plan_transplant(checkpoint, target, rules).plan.adapted
     assert adapted.adaptation.detail == "dense-resample: input (3, 2, 2) -> (3, 4, 4)"
-    (tmp_path / "model_checkpoint_12.onnx").write_bytes(b"no model")
+    model = tmp_path / "model_checkpoint_12.onnx"
+    model.write_bytes(b"no model")
+    caplog.clear()
     assert len(onnxgrid.plan_transplant(checkpoint, target, rules).plan.shape_mismatch) == 1
+    assert caplog.messages[0] == (
+        f"the model beside {checkpoint} tells nothing of its weights: {model}: "
+        "is not an ONNX model, or only a part of one"
+    )
 
 
 WRONG_SIZES = {

@@ -7,7 +7,7 @@ import onnx_ir as ir
 import onnxruntime
 import pytest
 
-from onnxgrid.transplant import transplant
+from onnxgrid.transplant import structure, transplant
 from onnxgrid.transplant.rules import TransplantRules
 from onnxgrid.transplant.structure import MAX_TIES, Pair, pair_by_structure
 from tests.graph_text import X, model
@@ -150,7 +150,7 @@ def test_equal_branches_are_paired_consistently():
     assert pairs["q1"][0] == pairs["q2"][0]
 
 
-def test_very_many_equal_branches_take_bounded_time():
+def test_very_many_equal_branches_take_bounded_time(caplog):
     def wide(prefix, count=500):
         names = [f"{prefix}{i}" for i in range(count)]
         body = " ".join(f"v{name} = Conv(x, {name})" for name in names)
@@ -161,6 +161,16 @@ def test_very_many_equal_branches_take_bounded_time():
     pairs = pair_by_structure(wide("w"), wide("p"))
     assert sum(pair.confidence == 1.0 for pair in pairs.values()) >= MAX_TIES - 1
     assert len({pair.source for pair in pairs.values()}) == len(pairs)
+    assert (
+        caplog.messages == ["more than 200 layers are alike: the others are paired in their order, if at all"] * 2
+    )  # told apart with their shapes, then without
+
+
+def test_layers_that_are_too_many_to_be_put_in_order_are_warned_of(caplog, monkeypatch):
+    monkeypatch.setattr(structure, "MAX_COMPARISONS", 0)
+    source, target = model(X, "y = Conv(x, w)", w=(2, 2, 1, 1)), model(X, "y = ConvTranspose(x, p)", p=(2, 2, 1, 1))
+    assert pair_by_structure(source, target) == {}
+    assert caplog.messages == ["1 and 1 layers without a pair are too many to be put in order"]
 
 
 def test_branches_into_a_concat_are_told_apart_by_their_place():
