@@ -4,6 +4,8 @@ Refused are members with names that lead out of a folder, two of one name, encry
 beyond the file, and those that would become much larger than they are stored.
 """
 
+import os
+import weakref
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -55,9 +57,11 @@ class Archive:
     def __init__(self, path: Path) -> None:
         self.file = str(path)
         try:
-            self._bytes: Array = np.memmap(path, np.uint8, "r")
             self._open = OpenFile(path)
-            self._zip = zipfile.ZipFile(path)
+            self._bytes: Array = self._open.mapped()
+            stream = os.fdopen(os.dup(self._open.descriptor), "rb")
+            weakref.finalize(self, stream.close)
+            self._zip = zipfile.ZipFile(stream)
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
             raise WeightFileError(
                 "is not a zip archive, or only a part of one", place=self.file, fix="Give a whole file."
@@ -69,6 +73,11 @@ class Archive:
             members[info.filename] = info
         self._refuse_overlaps(members)
         self._members: Mapping[str, zipfile.ZipInfo] = MappingProxyType(members)
+
+    @property
+    def open_file(self) -> OpenFile:
+        """The file."""
+        return self._open
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -60,7 +60,7 @@ class Hdf5Source:
     def of(cls, path: Path) -> "Hdf5Source":
         """A file on disk that is not empty; its bytes are read when they are used."""
         file = OpenFile(path)
-        return cls(str(path), np.memmap(path, np.uint8, "r"), ByteRange(file, 0, file.size))
+        return cls(str(path), file.mapped(), ByteRange(file, 0, file.size))
 
     def require_unchanged(self) -> None:
         """Nothing, if the file in which the bytes lie is what it was. Raises WeightFileError if it is not."""

@@ -81,8 +81,8 @@ def read_safetensors(path: Path) -> Weights:
     Raises:
         WeightFileError: if the file is broken, or holds a type that NumPy lacks.
     """
-    _require_whole(path)
     file = OpenFile(path)
+    _require_whole(file)
     start, header = _header(file)
     tensors = [(name, entry) for name, entry in header if name != METADATA]
     tensors.sort(key=lambda item: item[1]["data_offsets"])
@@ -217,17 +217,18 @@ def _dtype_name(weight: Weight) -> str:
     return NAMES[weight.dtype]
 
 
-def _require_whole(path: Path) -> None:
+def _require_whole(file: OpenFile) -> None:
     """Nothing, if the package takes the file."""
     import safetensors
 
     try:
-        with safetensors.safe_open(path, framework="numpy"):
+        with safetensors.safe_open(file.path, framework="numpy"):
             pass
     except (safetensors.SafetensorError, OSError) as error:
         raise WeightFileError(
-            f"is not a whole safetensors file ({_first_line(error)})", place=str(path), fix="Give a whole file."
+            f"is not a whole safetensors file ({_first_line(error)})", place=str(file.path), fix="Give a whole file."
         ) from error
+    file.require_at_path()
 
 
 def _header(file: OpenFile) -> tuple[int, list[tuple[str, Any]]]:

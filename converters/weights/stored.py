@@ -1,6 +1,7 @@
 """Values where they lie in a file: read whole or in pieces, or copied to another file past Python."""
 
 import errno
+import mmap
 import os
 import weakref
 from abc import ABC, abstractmethod
@@ -91,6 +92,22 @@ class OpenFile:
             WeightFileError: if it was written to since.
         """
         self._state.require(self.descriptor, self.path)
+
+    def require_at_path(self) -> None:
+        """Nothing, if the path still leads to this file, as it was: then another reader of the path read it too.
+
+        Raises:
+            WeightFileError: if it leads to another, or the file was written to since.
+        """
+        self._state.require(self.path, self.path)
+
+    def mapped(self) -> Array:
+        """All of its bytes, each read when it is used.
+
+        Raises:
+            ValueError: if there are none.
+        """
+        return np.frombuffer(mmap.mmap(self.descriptor, self.size, access=mmap.ACCESS_READ), np.uint8)
 
     def read(self, start: int, count: int) -> Array:
         """So many bytes from this one on.

@@ -75,6 +75,7 @@ def load_content(path: Path) -> TorchContent:
     import torch
 
     archive = Archive(path) if zipfile.is_zipfile(path) else None
+    file = OpenFile(path) if archive is None else archive.open_file
     if archive is not None:
         _require_small_pickle(archive)
     else:
@@ -95,9 +96,8 @@ def load_content(path: Path) -> TorchContent:
         raise _broken(path, error) from error
     except Exception as error:  # the bytes of a pickle are a program: a broken one can raise anything
         raise _broken(path, error) from error
-    if archive is None:
-        return TorchContent(content)
-    return _mapped(content, archive, path)
+    file.require_at_path()  # what torch read of the path is what was looked into before
+    return TorchContent(content) if archive is None else _mapped(content, archive)
 
 
 def _require_small_pickle(archive: Archive) -> None:
@@ -129,7 +129,7 @@ def _require_few_operations(path: Path) -> None:
         )
 
 
-def _mapped(content: Any, archive: Archive, path: Path) -> TorchContent:
+def _mapped(content: Any, archive: Archive) -> TorchContent:
     """The content of an archive, and where its storages lie in the file; without that where it cannot be told.
 
     torch does not say which member a storage was mapped from. It maps the file in one piece, which begins at a page, so
@@ -143,7 +143,7 @@ def _mapped(content: Any, archive: Archive, path: Path) -> TorchContent:
     ranges = {name: archive.range(name) for name in archive.names if f"/{STORAGE_FOLDER}" in name}
     members = {lies.start: lies.length for lies in ranges.values() if lies is not None}
     if not held:
-        return TorchContent(content, OpenFile(path))
+        return TorchContent(content, archive.open_file)
     first = min(held)
     shifts = [first - start for start in members if (first - start) % PAGESIZE == 0]
     fitting = [s for s in shifts if all(members.get(place - s) == size for place, size in held.items())]
@@ -153,7 +153,7 @@ def _mapped(content: Any, archive: Archive, path: Path) -> TorchContent:
             place=archive.file,
             fix="Give a whole file written by torch.save.",
         )
-    return TorchContent(content, OpenFile(path), fitting[0]) if len(fitting) == 1 else TorchContent(content)
+    return TorchContent(content, archive.open_file, fitting[0]) if len(fitting) == 1 else TorchContent(content)
 
 
 def _storages(content: Any) -> Iterator["torch.UntypedStorage"]:

@@ -7,6 +7,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
+import safetensors
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save, save_file
@@ -149,3 +150,23 @@ def test_a_damaged_file_raises_a_weight_file_error_only(data: st.DataObject, tmp
             weight.read()
     except WeightFileError:
         pass
+
+
+def test_a_file_that_takes_the_place_of_one_that_was_checked_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, other = tmp_path / "a.safetensors", tmp_path / "b.safetensors"
+    for file in (path, other):
+        save_file(ARRAYS, file)
+    check = safetensors.safe_open
+
+    def replaced(*arguments: Any, **options: Any) -> Any:
+        other.replace(path)
+        return check(*arguments, **options)
+
+    monkeypatch.setattr(safetensors, "safe_open", replaced)
+    with pytest.raises(WeightFileError) as caught:
+        read_weights(path)
+    assert str(caught.value) == (
+        f"{path}: changed since it was opened\n  Leave the file while it is read, and begin anew."
+    )

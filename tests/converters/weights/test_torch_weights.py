@@ -17,6 +17,8 @@ torch = pytest.importorskip("torch", reason="the reader of .pt files needs torch
 
 STATE = {"conv.weight": torch.arange(24.0).reshape(3, 2, 4), "conv.bias": torch.tensor([1.0, float("nan"), -0.0])}
 
+CHANGED = "{path}: changed since it was opened\n  Leave the file while it is read, and begin anew."
+
 LAYOUTS = {
     "flat": STATE,
     "under model": {"model": STATE, "optimizer": {"lr": 0.1}, "epoch": 3},
@@ -464,3 +466,20 @@ def test_a_pickle_that_unpacks_to_a_thousand_times_its_size_is_not_unpacked(tmp_
         f"{path}, member 'a/data.pkl': would take {size} bytes, and {stored} are in the file: "
         "more than 100 times as many\n  Write the archive anew, without compression."
     )
+
+
+@pytest.mark.parametrize("is_zip", [True, False])
+def test_a_file_that_takes_the_place_of_one_that_was_looked_into_is_refused(is_zip, tmp_path, monkeypatch):
+    path, other = tmp_path / "a.pt", tmp_path / "other.pt"
+    for file in (path, other):
+        torch.save(STATE, file, _use_new_zipfile_serialization=is_zip)
+    load = torch.load
+
+    def replaced(*arguments, **options):
+        other.replace(path)
+        return load(*arguments, **options)
+
+    monkeypatch.setattr(torch, "load", replaced)
+    with pytest.raises(WeightFileError) as caught:
+        read_weights(path)
+    assert str(caught.value) == CHANGED.format(path=path)
