@@ -20,7 +20,7 @@ from converters.layers.graph_builder import IoLayout
 from converters.roles import Role, initializer_roles
 from converters.to_keras import KerasNetwork
 from converters.to_keras import to_keras as network_of_keras
-from converters.weights import is_written_by_network, write_weights
+from converters.weights import Writing, is_written_by_network, write_weights
 from converters.weights.onnx import initializer_weights, open_onnx
 from onnxgrid.transplant.files import fill_from_file
 from onnxgrid.transplant.report import TransplantReport
@@ -215,7 +215,7 @@ def _save_weights(
     if keras is None:
         write_weights(Path(path), weights)
     else:
-        write_weights(Path(path), weights, keras.layers, config=keras.json)
+        write_weights(Path(path), weights, Writing(network=keras.layers, config=keras.json))
     return WrittenWeights(Path(path), len(weights))
 
 

@@ -156,7 +156,7 @@ def diff(a: "FileOrModel", b: "FileOrModel", *, tolerance: float = 0.0) -> Model
     differing = [layer for layer in found if layer.tensors or layer.structure]
     return ModelDifference(
         a=first.place,
-        b=ends.target_place,
+        b=ends.target.place,
         structure=tuple(structure),
         layers=tuple(sorted(differing, key=lambda layer: -layer.severity)),
         compared=len(weights[0].keys() & weights[1].keys()),

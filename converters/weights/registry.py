@@ -91,19 +91,23 @@ OF_SEVERAL_FILES: set[str] = set()
 
 @dataclass(frozen=True, kw_only=True)
 class Writing:
-    """What a writer is told beside its path and weights.
+    """How weights are written.
 
     Args:
-        network: the layers of the network that the weights are of.
-        config: its JSON, as Keras 3 has it.
-        max_shard_bytes: how large each of several files may be; None for the format's own measure.
-        durable: whether to wait for the disk.
+        network: the layers of the network that the weights are of, as `converters.to_keras` gives them: files of Keras
+            that are written anew need them.
+        config: the JSON of that network (`converters.to_keras_json`), which `.keras` archives hold.
+        dtype: of all weights that are floats; None keeps the type that each has, or has in the file that is copied.
+        max_shard_bytes: how large each file may be, where several are written (`.safetensors.index.json`); None for the
+            format's own measure.
+        durable: whether to wait for the disk, so that the file survives a power failure.
         spared: files that are not to be removed, though they belong to a file that is replaced; links followed.
-        head_start: what was begun in the background.
+        head_start: of data that were begun in the background for this path.
     """
 
     network: "Sequence[NetworkLayer]" = ()
     config: str = ""
+    dtype: "npt.DTypeLike | None" = None
     max_shard_bytes: int | None = None
     durable: bool = True
     spared: frozenset[Path] = frozenset()
@@ -205,63 +209,28 @@ def is_rewritten_as(like: Path, path: Path) -> bool:
     return kinds[0] is not None and kinds[0] is kinds[1]
 
 
-def write_weights(
-    path: Path,
-    weights: Weights,
-    network: "Sequence[NetworkLayer]" = (),
-    *,
-    config: str = "",
-    dtype: "npt.DTypeLike | None" = None,
-    max_shard_bytes: int | None = None,
-    durable: bool = True,
-    spared: Iterable[Path] = (),
-) -> None:
-    """Write weights to a file of the kind that its name says: under another name beside it, then renamed.
+AS_IT_IS = Writing()
 
-    Args:
-        network: the layers of the network that the weights are of, as `converters.to_keras` gives them: files of Keras
-            need them.
-        config: the JSON of that network (`converters.to_keras_json`), which `.keras` archives hold.
-        dtype: of all weights that are floats; None keeps the type of each.
-        max_shard_bytes: how large each file may be, where several are written (`.safetensors.index.json`).
-        durable: whether to wait for the disk, so that the file survives a power failure.
-        spared: files that others need; others that belonged to what stood at `path` may be removed.
+
+def write_weights(path: Path, weights: Weights, how: Writing = AS_IT_IS) -> None:
+    """Write weights to a file of the kind that its name says: under another name beside it, then renamed.
 
     Raises:
         WeightFileError: if the kind is unknown, a weight cannot be read or cast, or the file cannot be written there.
         WritingFailed: if the disk is full or broken.
     """
     suffix = _suffix(path, WRITERS)
-    written = weights if dtype is None else cast_weights(weights, dtype)
-    how = Writing(
-        network=network, config=config, max_shard_bytes=max_shard_bytes, durable=durable, spared=_resolved(spared)
-    )
+    written = weights if how.dtype is None else cast_weights(weights, how.dtype)
     _write(path, suffix, how, lambda place: WRITERS[suffix](place, written, how))
 
 
-def rewrite_weights(
-    path: Path,
-    like: Path,
-    kept: Weights,
-    changed: Weights,
-    *,
-    dtype: "npt.DTypeLike | None" = None,
-    max_shard_bytes: int | None = None,
-    durable: bool = True,
-    spared: Iterable[Path] = (),
-    head_start: "HeadStart | None" = None,
-) -> None:
+def rewrite_weights(path: Path, like: Path, kept: Weights, changed: Weights, how: Writing = AS_IT_IS) -> None:
     """Write a copy of a weight file in which some weights have other values; all else that it holds stays.
 
     Args:
         like: the file, of the same kind (`is_rewritten_as`); may be `path` itself, which then is replaced.
         kept: all of its weights, as `read_weights` gave them.
         changed: new ones by names of `kept`, in the shapes that they have there.
-        dtype: of all weights that are floats; None gives each the type that it has in `like`.
-        max_shard_bytes: as of `write_weights`.
-        durable: as of `write_weights`.
-        spared: as of `write_weights`.
-        head_start: of data that were begun in the background for this path.
 
     Raises:
         WeightFileError: if a weight cannot be read or cast, or the file cannot be written there.
@@ -271,10 +240,9 @@ def rewrite_weights(
     for name, weight in changed.items():
         assert weight.shape == kept[name].shape, (name, weight.shape, kept[name].shape)
     suffix = _suffix(path, REWRITERS)
-    new = {name: weight.cast(kept[name].dtype if dtype is None else dtype) for name, weight in changed.items()}
-    if dtype is not None:
-        new = {name: new.get(name, weight) for name, weight in cast_weights(kept, dtype).items()}
-    how = Writing(max_shard_bytes=max_shard_bytes, durable=durable, spared=_resolved(spared), head_start=head_start)
+    new = {name: weight.cast(kept[name].dtype if how.dtype is None else how.dtype) for name, weight in changed.items()}
+    if how.dtype is not None:
+        new = {name: new.get(name, weight) for name, weight in cast_weights(kept, how.dtype).items()}
     _write(path, suffix, how, lambda place: REWRITERS[suffix](place, like, kept, new, how))
 
 
@@ -306,10 +274,6 @@ def files_of(path: Path) -> tuple[Path, ...]:
     """
     others = OTHERS.get(_suffix(path, READERS))
     return (path, *(others(path) if others is not None else ()))
-
-
-def _resolved(paths: Iterable[Path]) -> frozenset[Path]:
-    return frozenset(path.resolve() for path in paths)
 
 
 def read_weights(path: Path, network: "Sequence[NetworkLayer]" = ()) -> Weights:

@@ -164,24 +164,23 @@ def command(
     if output is None and not dry_run:
         raise click.UsageError("Missing option '-o' / '--output' (or ask for a --dry-run).")
     _require_different((source, target, output), (report, html, freeze_out, rates_out))
-    from onnxgrid.transplant import begin, transplant
+    from onnxgrid.transplant import transplant
 
-    with begin(source, target, None if dry_run or _asks_for_more(rules) else output) as head_start:
-        done = transplant(
-            source,
-            target,
-            output,
-            _rules(**rules),
-            source_graph=source_graph,
-            target_graph=target_graph,
-            strict=strict,
-            dry_run=dry_run,
-            in_place=in_place,
-            dtype=dtype,
-            max_shard_bytes=max_shard_bytes,
-            statistics=report is not None or html is not None,
-            head_start=head_start,
-        )
+    # Without rules, what is carried can be foreseen, and copying begins before the libraries are loaded.
+    done = transplant(
+        source,
+        target,
+        output,
+        _rules(**rules) if _asks_for_more(rules) else None,
+        source_graph=source_graph,
+        target_graph=target_graph,
+        strict=strict,
+        dry_run=dry_run,
+        in_place=in_place,
+        dtype=dtype,
+        max_shard_bytes=max_shard_bytes,
+        statistics=report is not None or html is not None,
+    )
     _save(done, report=report, html=html, freeze=freeze_out, rates=rates_out)
     _print(done, table=table, as_json=as_json)
     if not dry_run and (not done.plan.carried or done.unused_renames):

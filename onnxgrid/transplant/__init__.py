@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from onnxgrid.transplant.report import TransplantReport
     from onnxgrid.transplant.rules import TransplantRules
 
-__all__ = ["begin", "plan_transplant", "transplant"]
+__all__ = ["plan_transplant", "transplant"]
 
 
 def transplant(
@@ -36,7 +36,6 @@ def transplant(
     dtype: "npt.DTypeLike | None" = None,
     max_shard_bytes: int | None = None,
     statistics: bool = False,
-    head_start: "HeadStart | None" = None,
 ) -> "TransplantReport":
     """Write `out`: the target with every weight that `source` has by the same name and shape; report.
 
@@ -61,42 +60,39 @@ def transplant(
         dtype: of all weights of `out` that are floats; None for that of the target. Refused for a model.
         max_shard_bytes: how large each file may be, where `out` is an index of several (`.safetensors.index.json`).
         statistics: whether the report has the norm and the mean of each tensor before and after, which reads them all.
-        head_start: of a command that has begun to copy; else this function begins.
 
     Raises:
         TransplantError: if `out` is missing, cannot be made of the target, or is one of the two files and not in place;
             if two weights get one name, the rules do not fit the ends, or `strict` finds a difference.
         WeightFileError: if a file cannot be read, or a value does not fit the target's type.
     """
+    out = None if out is None else Path(out)
+    with _begun(source, target, None if dry_run or renames or rules is not None else out) as begun:
+        from converters.weights import Writing
+        from onnxgrid.transplant.carry_out import carry_out, float_dtype
+        from onnxgrid.transplant.output import check_output
+
+        check_output({"source": _path(source), "target": _path(target)}, out, dry_run=dry_run, in_place=in_place)
+        how = Writing(dtype=float_dtype(dtype), max_shard_bytes=max_shard_bytes, head_start=begun)
+        asked = _with_renames(rules, renames)
+        planned = plan_transplant(source, target, asked, source_graph=source_graph, target_graph=target_graph)
+        return carry_out(planned, out, how, strict=strict, dry_run=dry_run, statistics=statistics)
+
+
+def _with_renames(rules: "TransplantRules | None", renames: "Sequence[Rename]") -> "TransplantRules":
     from dataclasses import replace
 
-    begun = head_start or begin(source, target, None if dry_run or renames or rules is not None else out)
-    with begun:
-        from onnxgrid.transplant.planned import plan_ends, require_output
-        from onnxgrid.transplant.rules import TransplantRules
+    from onnxgrid.transplant.rules import NO_RULES
 
-        rules = TransplantRules() if rules is None else rules
-        require_output(source, target, out, dry_run=dry_run, in_place=in_place)
-        planned = plan_ends(
-            source,
-            target,
-            replace(rules, renames=(*rules.renames, *renames)),
-            source_graph=source_graph,
-            target_graph=target_graph,
-        )
-        return planned.apply(
-            out,
-            strict=strict,
-            dry_run=dry_run,
-            in_place=in_place,
-            dtype=dtype,
-            max_shard_bytes=max_shard_bytes,
-            statistics=statistics,
-            head_start=begun,
-        )
+    asked = rules or NO_RULES
+    return replace(asked, renames=(*asked.renames, *renames))
 
 
-def begin(source: "FileOrModel", target: "FileOrModel", out: Path | str | None) -> "HeadStart":
+def _path(end: "FileOrModel") -> Path | None:
+    return Path(end) if isinstance(end, Path | str) else None
+
+
+def _begun(source: "FileOrModel", target: "FileOrModel", out: Path | None) -> "HeadStart":
     """Begin to copy, before the libraries are loaded that plan and write.
 
     Args:
@@ -104,8 +100,8 @@ def begin(source: "FileOrModel", target: "FileOrModel", out: Path | str | None) 
     """
     from converters.head_start import HeadStart
 
-    ends = [end for end in (source, target, out) if isinstance(end, Path | str)]
-    paths = [path for path in map(Path, ends) if path.suffix.lower() == ".onnx"]
+    ends = _path(source), _path(target), out
+    paths = [path for path in ends if path is not None and path.suffix.lower() == ".onnx"]
     return HeadStart(*paths) if len(paths) == 3 else HeadStart()
 
 
@@ -122,7 +118,6 @@ def plan_transplant(
     Arguments and errors are those of `transplant`; no values are read.
     """
     from onnxgrid.transplant.planned import plan_ends
-    from onnxgrid.transplant.rules import TransplantRules
+    from onnxgrid.transplant.rules import NO_RULES
 
-    rules = TransplantRules() if rules is None else rules
-    return plan_ends(source, target, rules, source_graph=source_graph, target_graph=target_graph)
+    return plan_ends(source, target, rules or NO_RULES, source_graph=source_graph, target_graph=target_graph)

@@ -3,24 +3,12 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
-import onnx
 import onnx_ir as ir
 
-from converters import save_model
 from converters.errors import WeightFileError
-from converters.weights import (
-    NetworkLayer,
-    Weight,
-    Weights,
-    is_written_by_network,
-    network_layers,
-    read_weights,
-    without_counters,
-    write_weights,
-)
+from converters.weights import NetworkLayer, Weights, network_layers, read_weights, without_counters
 from converters.weights.keras import HDF5_SUFFIXES, KERAS3_SUFFIX, stated_network
 from converters.weights.keras2_layout import keras2_names
 from converters.weights.onnx import initializer_weights, open_onnx
@@ -28,16 +16,13 @@ from converters.weights.onnx_file import OnnxFile
 from converters.weights.stored import FileState
 from onnxgrid.checkpoint_format import epoch_of
 from onnxgrid.errors import TransplantError
-from onnxgrid.transplant.apply import filled
+from onnxgrid.transplant.memory_target import MemoryTarget, in_memory
 from onnxgrid.transplant.output import is_same_file
-from onnxgrid.transplant.plan import TargetParameter, describe_targets
-from onnxgrid.transplant.targets import MODEL_SUFFIX, ModelTarget, Target, open_target
+from onnxgrid.transplant.targets import MODEL_SUFFIX, Model, Target, open_target
 
-__all__ = ["Ends", "FileOrModel", "MemoryTarget", "Model", "Source", "expected_names", "is_model", "open_ends"]
+__all__ = ["Ends", "FileOrModel", "Source", "expected_names", "is_model", "open_ends"]
 
 logger = logging.getLogger(__name__)
-
-Model = onnx.ModelProto | ir.Model
 
 FileOrModel = Path | str | Model
 
@@ -58,57 +43,6 @@ class Source:
     graph: ir.Model | None
 
 
-class MemoryTarget:
-    """A model in memory; it is never changed, a copy is filled."""
-
-    def __init__(self, given: Model, place: str) -> None:
-        self._given = given
-        self.place = place
-        self.graph = _in_memory(given, self.place)
-
-    @cached_property
-    def parameters(self) -> tuple[TargetParameter, ...]:
-        return describe_targets(self.graph)
-
-    @cached_property
-    def weights(self) -> Weights:
-        return initializer_weights(self.graph, self.place)
-
-    def filled(self, carried: Mapping[str, Weight]) -> Model:
-        """A copy, of the type that was given, with other values of these weights.
-
-        Raises:
-            WeightFileError: if values cannot be read or cast; of an `onnx_ir.Model`, when they are asked for.
-        """
-        model = filled(self.graph, self.weights, carried)
-        return ir.to_proto(model) if isinstance(self._given, onnx.ModelProto) else model
-
-    def require_writable(self, path: Path) -> None:
-        """Nothing, if a file of this name can be made of a model. Raises WeightFileError if its kind is unknown."""
-        if path.suffix.lower() != MODEL_SUFFIX:
-            is_written_by_network(path)
-
-    def write(self, copy: Model, path: Path) -> None:
-        """Write a filled copy to a model's file, or its weights to a file of another kind.
-
-        Raises:
-            ConversionError: if the file cannot be written, or Keras lacks a layer that it would hold.
-            WeightFileError: if values cannot be read or cast, or the file of weights cannot be written.
-        """
-        model = copy if isinstance(copy, ir.Model) else ir.from_proto(copy)
-        if path.suffix.lower() == MODEL_SUFFIX:
-            save_model(model, path)
-            return
-        weights = initializer_weights(model, self.place)
-        if is_written_by_network(path):
-            from converters.to_keras import to_keras  # all layers, which nothing else here needs
-
-            keras = to_keras(model, self.place)
-            write_weights(path, weights, keras.layers, config=keras.json)
-        else:
-            write_weights(path, weights)
-
-
 @dataclass(frozen=True)
 class Ends:
     """Both ends of a transplant.
@@ -119,13 +53,9 @@ class Ends:
     """
 
     source: Source
-    target: Target | MemoryTarget
+    target: Target
     target_graph: ir.Model | None
     states: Mapping[Path, FileState]
-
-    @property
-    def target_place(self) -> str:
-        return self.target.place if isinstance(self.target, MemoryTarget) else str(self.target.path)
 
     def require_unchanged(self) -> None:
         """Nothing, if the files are what they were when they were opened.
@@ -135,8 +65,7 @@ class Ends:
         """
         for path, state in self.states.items():
             state.require(path, path)
-        if isinstance(self.target, ModelTarget):
-            self.target.require_same_data()
+        self.target.require_unchanged()
 
 
 def open_ends(
@@ -170,7 +99,8 @@ def open_ends(
     path = Path(source)
     to_fill = _target(target, lambda: _layers(_first(of_target, of_source)) or stated_network(path), target_place)
     told = _first(of_source, of_target, to_fill.graph)
-    if isinstance(to_fill, Target) and (of_source is None or of_target is None) and is_same_file(path, to_fill.path):
+    same = to_fill.path is not None and is_same_file(path, to_fill.path)
+    if same and (of_source is None or of_target is None):
         # One file that is to be another format is read once, and says once what it lacks.
         opened = Source(str(source), path, without_counters(to_fill.weights), told)
         return Ends(opened, to_fill, told, states)
@@ -194,15 +124,13 @@ def is_model(end: FileOrModel) -> bool:
 def _model(source: FileOrModel) -> Source:
     if isinstance(source, Model):
         place = "the source in memory"
-        model = _in_memory(source, place)
+        model = in_memory(source, place)
         return Source(place, None, initializer_weights(model, place), model)
     file = OnnxFile.open(Path(source))
     return Source(str(source), Path(source), file.weights(), file.model)
 
 
-def _target(
-    target: FileOrModel, layers: Callable[[], Sequence[NetworkLayer]], place: str | None
-) -> Target | MemoryTarget:
+def _target(target: FileOrModel, layers: Callable[[], Sequence[NetworkLayer]], place: str | None) -> Target:
     if isinstance(target, Model):
         return MemoryTarget(target, place or "the target in memory")
     return open_target(Path(target), layers)
@@ -218,7 +146,7 @@ def _stated(end: FileOrModel, graph: FileOrModel | None, which: str) -> ir.Model
             place=f"the {which} {'in memory' if isinstance(end, Model) else end}",
             fix=f"Leave the graph of the {which} out.",
         )
-    return _in_memory(graph, f"the graph of the {which}") if isinstance(graph, Model) else open_onnx(Path(graph))
+    return in_memory(graph, f"the graph of the {which}") if isinstance(graph, Model) else open_onnx(Path(graph))
 
 
 def _beside(checkpoint: Path) -> ir.Model | None:
@@ -241,18 +169,6 @@ def _first(*graphs: ir.Model | None) -> ir.Model | None:
 
 def _layers(graph: ir.Model | None) -> Sequence[NetworkLayer]:
     return () if graph is None else network_layers(graph)
-
-
-def _in_memory(given: Model, place: str) -> ir.Model:
-    if isinstance(given, ir.Model):
-        return given
-    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in given.graph.initializer):
-        raise TransplantError(
-            "has initializers in external files, and does not say in which folder",
-            place=place,
-            fix="Load it with its external data, or give the path of the model.",
-        )
-    return ir.from_proto(given)
 
 
 def expected_names(ends: Ends) -> dict[str, str]:

@@ -6,10 +6,10 @@ import onnx_ir as ir
 
 from converters.weights import Weights
 from onnxgrid.transplant.apply import carried_weights, fill
-from onnxgrid.transplant.plan import NO_RULES, TransplantPlan
+from onnxgrid.transplant.plan import TransplantPlan
 from onnxgrid.transplant.planned import PlannedTransplant, plan_ends
 from onnxgrid.transplant.report import TransplantReport
-from onnxgrid.transplant.rules import TransplantRules
+from onnxgrid.transplant.rules import NO_RULES, TransplantRules
 
 __all__ = ["fill_from_file", "plan_from_file"]
 

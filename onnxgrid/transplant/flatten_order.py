@@ -15,10 +15,10 @@ from onnxgrid.errors import TransplantError
 from onnxgrid.transplant.adaptation.kernels import is_kernel
 from onnxgrid.transplant.adaptation.rule import Slot
 from onnxgrid.transplant.moments import SUFFIXES
-from onnxgrid.transplant.plan import TargetParameter, TransplantPlan, Uses
+from onnxgrid.transplant.plan import TargetParameter, TransplantPlan
 from onnxgrid.transplant.rules import CHANNELS_FIRST
 from onnxgrid.transplant.sides import Side
-from onnxgrid.transplant.usage import Flattened
+from onnxgrid.transplant.usage import Flattened, Uses
 
 __all__ = ["require_known_orders", "warn_of_unknown_orders"]
 

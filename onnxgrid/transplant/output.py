@@ -10,7 +10,7 @@ __all__ = ["check_output", "is_same_file"]
 
 
 def check_output(paths: Mapping[str, Path | None], out: Path | None, *, dry_run: bool, in_place: bool) -> None:
-    """Nothing, if there is an output where one is needed, in a folder that is there.
+    """Nothing, if there is an output where one is needed, and it can be written there: a model in memory needs none.
 
     Args:
         paths: by role, "source" and "target", the file; None of a model in memory.
@@ -19,7 +19,7 @@ def check_output(paths: Mapping[str, Path | None], out: Path | None, *, dry_run:
         TransplantError: else.
     """
     if out is None:
-        if not dry_run:
+        if not dry_run and paths["target"] is not None:
             raise TransplantError(
                 "there is no output to write to",
                 place=f"transplant of {paths['source'] or 'a model in memory'} into {paths['target']}",

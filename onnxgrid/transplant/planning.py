@@ -10,12 +10,13 @@ from converters.weights import Weights
 from onnxgrid.errors import TransplantError
 from onnxgrid.transplant.flatten_order import require_known_orders, warn_of_unknown_orders
 from onnxgrid.transplant.matching import Rename, common_prefix, rename_all
-from onnxgrid.transplant.plan import NOTHING, TargetParameter, TransplantPlan, Uses, plan_transplant
+from onnxgrid.transplant.pairing import NOTHING, pair_weights
+from onnxgrid.transplant.plan import TargetParameter, TransplantPlan
 from onnxgrid.transplant.rule_warnings import warn_of_rules
 from onnxgrid.transplant.rules import MatchBy, TransplantRules
 from onnxgrid.transplant.sides import Side, with_graphs
 from onnxgrid.transplant.structure import Pair, pair_by_structure
-from onnxgrid.transplant.usage import Flattened, ParameterUse, parameter_uses
+from onnxgrid.transplant.usage import Flattened, ParameterUse, Uses, parameter_uses
 
 __all__ = ["plan_between"]
 
@@ -53,7 +54,7 @@ def plan_between(
     source_uses = _uses(source_side, shapes, rules.source_sizes, rules, asked=asked)
     target_uses = _uses(target_side, wanted, rules.target_sizes, rules, asked=asked)
     rules = _without_prefix(source, source_side, wanted, target_side, rules)
-    plan = plan_transplant(
+    plan = pair_weights(
         source,
         targets,
         rules,

@@ -5,9 +5,10 @@ import logging
 from converters.roles import layer_of
 from onnxgrid.transplant.adaptation.kernels import is_kernel
 from onnxgrid.transplant.adaptation.rule import Slot
-from onnxgrid.transplant.plan import TransplantPlan, Uses
+from onnxgrid.transplant.plan import TransplantPlan
 from onnxgrid.transplant.rules import TransplantRules
 from onnxgrid.transplant.sides import Side
+from onnxgrid.transplant.usage import Uses
 
 __all__ = ["warn_of_rules"]
 

@@ -11,7 +11,7 @@ from onnxgrid.transplant.adaptation import require_rules
 from onnxgrid.transplant.matching import Rename
 from onnxgrid.transplant.usage import Flattened
 
-__all__ = ["CHANNELS_FIRST", "MatchBy", "TransplantRules", "parse_sizes"]
+__all__ = ["CHANNELS_FIRST", "NO_RULES", "MatchBy", "TransplantRules", "parse_sizes"]
 
 CHANNELS_FIRST = "channels_first:"
 """Before sizes that stand in torch's order."""
@@ -112,6 +112,9 @@ class TransplantRules:
                         place=f"{option} '{glob}'",
                         fix="Give a layer or a parameter of the target, as 'conv_1', 'enc_*' or '*.bias'.",
                     )
+
+
+NO_RULES = TransplantRules()
 
 
 def _matches(glob: str, layer: str, name: str) -> bool:

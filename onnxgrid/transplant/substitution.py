@@ -7,7 +7,6 @@ knows no look-around and no references back, and `regex` takes all memory for co
 
 import json
 import re
-import subprocess
 import sys
 from collections.abc import Sequence
 from functools import lru_cache
@@ -37,6 +36,8 @@ def substituted(pattern: re.Pattern[str], replacement: str, names: tuple[str, ..
     """
     if len(MAY_BACKTRACK.findall(pattern.pattern)) < 2:
         return [pattern.subn(replacement, name) for name in names]
+    import subprocess  # which few transplants need
+
     given = json.dumps([pattern.pattern, pattern.flags, replacement, names])
     try:
         done = subprocess.run(

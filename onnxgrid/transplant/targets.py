@@ -1,23 +1,25 @@
 """What weights are carried into: a model, or a file of weights; each knows its parameters and how to write itself anew.
 
 A target becomes a file of its own kind, in which all else stays, or one of another kind that holds its weights alone.
+Models in memory are in `memory_target`.
 """
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy.typing as npt
+import onnx
 import onnx_ir as ir
 
-from converters.roles import layer_of
+from converters.roles import Role, initializer_roles, layer_of
 from converters.weights import (
     NetworkLayer,
     Weight,
     Weights,
+    Writing,
     is_rewritten_as,
     is_written_by_network,
     network_layers,
@@ -27,47 +29,47 @@ from converters.weights import (
     write_weights,
 )
 from converters.weights.keras_arrays import KerasArray
-from converters.weights.onnx import open_onnx
+from converters.weights.onnx import initializer_tensor, open_onnx
 from converters.weights.onnx_file import OnnxFile
 from onnxgrid.errors import TransplantError
-from onnxgrid.transplant.plan import TargetParameter, describe_targets
+from onnxgrid.transplant.plan import TargetParameter
 from onnxgrid.transplant.sides import keras_network
 from onnxgrid.transplant.untold_axes import untold_axes
 
 if TYPE_CHECKING:
-    from converters.head_start import HeadStart
     from converters.to_keras import KerasNetwork
 
-__all__ = ["MODEL_SUFFIX", "ModelTarget", "Output", "Target", "open_target"]
+__all__ = ["MODEL_SUFFIX", "FileTarget", "Model", "Target", "describe_targets", "open_target"]
 
 logger = logging.getLogger(__name__)
 
 MODEL_SUFFIX = ".onnx"
 
+Model = onnx.ModelProto | ir.Model
 
-@dataclass(frozen=True, kw_only=True)
-class Output:
-    """How a target is written.
 
-    Args:
-        dtype: of all weights that are floats; None for that which each has in the target.
-        max_shard_bytes: how large each file may be, where several are written.
-        durable: whether to wait for the disk.
-        spared: files that are not to be removed, though they belong to what stands at the output.
-        head_start: of data that were begun in the background.
-    """
-
-    dtype: npt.DTypeLike | None = None
-    max_shard_bytes: int | None = None
-    durable: bool = False
-    spared: Iterable[Path] = ()
-    head_start: "HeadStart | None" = None
+def describe_targets(model: ir.Model) -> tuple[TargetParameter, ...]:
+    """The parameters and statistics of a model, in the order in which its nodes use them."""
+    roles = initializer_roles(model)
+    used = [value.name for node in model.graph for value in node.inputs if value is not None]
+    names = dict.fromkeys([*(name for name in used if name in roles), *roles])
+    return tuple(
+        TargetParameter(name, roles[name].layer, tuple(initializer_tensor(model, name).shape.numpy()))
+        for name in names
+        if roles[name].kind is not Role.CONSTANT
+    )
 
 
 class Target(ABC):
-    """A file whose weights are to be filled."""
+    """What is filled: a file, or a model in memory.
 
-    path: Path
+    Args:
+        place: the file, or what stands for it in errors.
+        path: None of a model in memory.
+    """
+
+    place: str
+    path: Path | None
 
     @property
     @abstractmethod
@@ -84,60 +86,83 @@ class Target(ABC):
         """Its graph, to be asked how it uses its weights; None if it has none. Initializers may lack their values."""
         return None
 
-    def write(self, path: Path, carried: Mapping[str, Weight], how: Output) -> None:
-        """Write the target to a file, with other values of those weights.
+    @property
+    def untold_axes(self) -> tuple[str, ...]:
+        """Weights whose axes stand in Keras' order, as nothing told the model's."""
+        return ()
+
+    @abstractmethod
+    def require_unchanged(self) -> None:
+        """Nothing, if the files that it opens later are what they were when it was opened.
+
+        Raises:
+            WeightFileError: if one is not.
+        """
+
+    @abstractmethod
+    def require_writable(self, out: Path | None, how: Writing) -> None:
+        """Nothing, if it can be written so: to a file of this name, or to none. Nothing is read or written.
 
         Raises:
             TransplantError: if no such file can be made of this target.
+            WeightFileError: if the kind of file is unknown.
+        """
+
+    @abstractmethod
+    def carry(self, carried: Mapping[str, Weight], out: Path | None, how: Writing) -> Model | None:
+        """Write the target to a file, with other values of those weights; a copy that has them, of a model in memory.
+
+        Args:
+            out: None to write nothing.
+
+        Raises:
+            TransplantError: as `require_writable`.
             WeightFileError: if values cannot be read or cast, or the file cannot be written.
         """
-        self.require_writable(path)
-        if is_rewritten_as(self.path, path):
-            rewrite_weights(
-                path,
-                self.path,
-                self.weights,
-                carried,
-                dtype=how.dtype,
-                max_shard_bytes=how.max_shard_bytes,
-                durable=how.durable,
-                spared=how.spared,
-                head_start=how.head_start,
-            )
-            return
+
+
+class FileTarget(Target):
+    """A file whose weights are filled."""
+
+    path: Path
+
+    @property
+    def place(self) -> str:  # type: ignore[override]
+        return str(self.path)
+
+    def carry(self, carried: Mapping[str, Weight], out: Path | None, how: Writing) -> Model | None:
+        self.require_writable(out, how)
+        if out is None:
+            return None
+        if is_rewritten_as(self.path, out):
+            rewrite_weights(out, self.path, self.weights, carried, how)
+            return None
         written = {name: carried.get(name, weight) for name, weight in self.weights.items()}
         if how.dtype is None:
             written = {name: weight.cast(self.weights[name].dtype) for name, weight in written.items()}
-        keras = self.keras_network() if is_written_by_network(path) else None
-        if keras is None and (untold := untold_axes(self.weights)):
+        if is_written_by_network(out):
+            keras = self.keras_network()
+            how = replace(how, network=keras.layers, config=keras.json)
+        elif self.untold_axes:
             logger.warning(
                 "%s: %s of normalizations over several axes are written as Keras has them, as (H, W, C), and nothing "
                 "tells how a model has them: give --target-graph MODEL.onnx",
                 self.path,
-                ", ".join(f"'{name}'" for name in untold),
+                ", ".join(f"'{name}'" for name in self.untold_axes),
             )
-        write_weights(
-            path,
-            written,
-            () if keras is None else keras.layers,
-            config="" if keras is None else keras.json,
-            dtype=how.dtype,
-            max_shard_bytes=how.max_shard_bytes,
-            durable=how.durable,
-            spared=how.spared,
-        )
+        write_weights(out, written, how)
+        return None
 
-    def require_writable(self, path: Path) -> None:
-        """Nothing, if a file of this name can be made of the target. Raises as `write`; nothing is read or written."""
-        if is_rewritten_as(self.path, path):
+    def require_writable(self, out: Path | None, how: Writing) -> None:
+        if out is None or is_rewritten_as(self.path, out):
             return
-        if path.suffix.lower() == MODEL_SUFFIX:
+        if out.suffix.lower() == MODEL_SUFFIX:
             raise TransplantError(
                 f"a model cannot be made of the target {self.path}, which holds weights alone",
-                place=str(path),
+                place=str(out),
                 fix=f"Give a target that is a model ({MODEL_SUFFIX}), or an output that is a weight file.",
             )
-        is_written_by_network(path)  # refuses a kind that is unknown
+        is_written_by_network(out)  # refuses a kind that is unknown
 
     @abstractmethod
     def keras_network(self) -> "KerasNetwork":
@@ -149,7 +174,7 @@ class Target(ABC):
         """
 
 
-class ModelTarget(Target):
+class ModelTarget(FileTarget):
     """An ONNX model."""
 
     def __init__(self, path: Path) -> None:
@@ -168,12 +193,7 @@ class ModelTarget(Target):
     def graph(self) -> ir.Model | None:
         return self._file.model
 
-    def require_same_data(self) -> None:
-        """Nothing, if its external data files are what they were when it was opened.
-
-        Raises:
-            WeightFileError: if one is not.
-        """
+    def require_unchanged(self) -> None:
         self._file.data.require_unchanged()
 
     def keras_network(self) -> "KerasNetwork":
@@ -182,7 +202,7 @@ class ModelTarget(Target):
         return to_keras(open_onnx(self.path), str(self.path))  # with constants, which belong to what it compares
 
 
-class WeightsTarget(Target):
+class WeightsTarget(FileTarget):
     """A file of weights.
 
     Args:
@@ -201,6 +221,13 @@ class WeightsTarget(Target):
     @property
     def weights(self) -> Weights:
         return self._weights
+
+    @property
+    def untold_axes(self) -> tuple[str, ...]:
+        return untold_axes(self._weights)
+
+    def require_unchanged(self) -> None:
+        """Nothing: it opens no files later."""
 
     def keras_network(self) -> "KerasNetwork":
         from converters.build import build_model  # all layers, which nothing else here needs
@@ -234,7 +261,7 @@ class WeightsTarget(Target):
                 )
 
 
-def open_target(path: Path, network: Callable[[], Sequence[NetworkLayer]]) -> Target:
+def open_target(path: Path, network: Callable[[], Sequence[NetworkLayer]]) -> FileTarget:
     """The target in a file.
 
     Args:

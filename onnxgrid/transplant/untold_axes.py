@@ -5,7 +5,7 @@ wrong wherever another kind of file takes it, or gives it.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from converters.weights import Weight
 from converters.weights.keras_arrays import KerasArray
@@ -24,16 +24,16 @@ def untold_axes(weights: Mapping[str, Weight]) -> tuple[str, ...]:
 
 
 def warn_of_untold_axes(
-    plan: TransplantPlan, source: tuple[str, Mapping[str, Weight]], target: tuple[str, Mapping[str, Weight]]
+    plan: TransplantPlan, source: tuple[str, Sequence[str]], target: tuple[str, Sequence[str]]
 ) -> None:
     """Log what has its axes in Keras' order in one end alone.
 
     Args:
-        source: its place, and its weights.
+        source: its place, and its `untold_axes`.
         target: the same.
     """
     matches = (*plan.copied, *plan.adapted, *plan.shape_mismatch, *plan.uncertain)
-    in_source, in_target = set(untold_axes(source[1])), set(untold_axes(target[1]))
+    in_source, in_target = set(source[1]), set(target[1])
     for which, place, names in (
         ("source", source[0], [m.source for m in matches if m.source in in_source and m.target.name not in in_target]),
         (

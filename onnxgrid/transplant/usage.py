@@ -14,7 +14,7 @@ from converters.roles import Role, initializer_roles
 from onnxgrid.shape_inference import infer_shapes
 from onnxgrid.transplant.channel_parts import Channels, channels_of
 
-__all__ = ["Flattened", "ParameterUse", "parameter_uses", "shape_is_known"]
+__all__ = ["Flattened", "ParameterUse", "Uses", "parameter_uses", "shape_is_known"]
 
 DENSE = ("Gemm", "MatMul")
 KERNELS = ("Conv", "ConvTranspose")
@@ -86,6 +86,10 @@ class ParameterUse:
     def multiplies(self) -> bool:
         """Whether it is the weight of a convolution or a Dense."""
         return self.op_type in (*DENSE, *KERNELS) and self.position == 1
+
+
+Uses = Mapping[str, ParameterUse]
+"""By name, how a graph uses a parameter; none of those that no graph tells of."""
 
 
 def parameter_uses(model: ir.Model, *, parts: bool = False) -> dict[str, ParameterUse]:

@@ -10,7 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from converters.to_keras import to_keras
-from converters.weights import write_weights
+from converters.weights import Writing, write_weights
 from converters.weights.onnx import initializer_weights
 from tests.converters.keras_oracle import RELATIVE_TOLERANCE
 
@@ -34,7 +34,9 @@ def loaded_back(converted: ir.Model, folder: Path, custom_objects: dict[str, typ
         if layer["class_name"] in (custom_objects or {}):
             layer |= {"module": None, "registered_name": layer["class_name"]}
     model = keras.models.model_from_json(json.dumps(description), custom_objects=custom_objects)
-    write_weights(folder / "back.weights.h5", initializer_weights(converted, "net.onnx"), network.layers)
+    write_weights(
+        folder / "back.weights.h5", initializer_weights(converted, "net.onnx"), Writing(network=network.layers)
+    )
     model.load_weights(folder / "back.weights.h5")
     return model
 

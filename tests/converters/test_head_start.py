@@ -10,7 +10,7 @@ import pytest
 
 from converters import head_start
 from converters.head_start import HeadStart, Piece
-from converters.weights import read_weights, rewrite_weights
+from converters.weights import Writing, read_weights, rewrite_weights
 from tests.small_models import initializers_of, numbered, small_model
 
 SOURCE = {"a.weight": numbered((40, 50), 1), "b.weight": numbered((30, 20), 5), "c.bias": numbered((7,), 9)}
@@ -57,7 +57,7 @@ def test_a_model_is_the_same_whatever_was_foreseen(changed: list[str], folder: P
     (folder / "begun").mkdir()
     (folder / "plain").mkdir()
     with HeadStart(source, target, folder / "begun" / "o.onnx") as begun:
-        rewrite_weights(folder / "begun" / "o.onnx", target, read_weights(target), carried, head_start=begun)
+        rewrite_weights(folder / "begun" / "o.onnx", target, read_weights(target), carried, Writing(head_start=begun))
     rewrite_weights(folder / "plain" / "o.onnx", target, read_weights(target), carried)
     for name in ("o.onnx", "o.onnx.data"):
         assert (folder / "begun" / name).read_bytes() == (folder / "plain" / name).read_bytes()

@@ -9,7 +9,7 @@ import onnx_ir as ir
 import pytest
 
 from converters.errors import WeightFileError
-from converters.weights import Weight, read_weights, rewrite_weights, write_weights
+from converters.weights import Weight, Writing, read_weights, rewrite_weights, write_weights
 from converters.weights.onnx_skeleton import LARGE_BYTES, read_skeleton
 from tests.small_models import initializers_of, numbered, save_small_model, small_model
 
@@ -151,7 +151,7 @@ def test_a_link_into_another_folder_gets_no_data_beside_it(tmp_path):
 def test_a_model_keeps_its_types(tmp_path):
     path = save_small_model(tmp_path / "a.onnx", ARRAYS)
     with pytest.raises(WeightFileError) as caught:
-        rewrite_weights(tmp_path / "b.onnx", path, read_weights(path), {}, dtype=np.float16)
+        rewrite_weights(tmp_path / "b.onnx", path, read_weights(path), {}, Writing(dtype=np.float16))
     assert str(caught.value) == (
         f"{path}, tensor 'big.weight': is float32 in the graph, which float16 values do not fit\n"
         "  Leave the types of a model as they are."

@@ -17,7 +17,7 @@ from keras import layers
 
 from converters.errors import WeightFileError
 from converters.roles import Role, initializer_roles
-from converters.weights import Weight, Weights, network_layers, read_weights, write_weights
+from converters.weights import Weight, Weights, Writing, network_layers, read_weights, write_weights
 from converters.weights.onnx import initializer_weights
 from tests.converters.keras_oracle import convert_keras, functional, random_inputs, randomize
 
@@ -129,7 +129,9 @@ def test_keras_predicts_the_same_with_the_weights_written_for_it(kind: str, tmp_
     model = EVERY_KIND[kind]()
     randomize(model)
     converted = convert_keras(model, tmp_path)
-    write_weights(tmp_path / "a.weights.h5", initializer_weights(converted, "net"), network_layers(converted))
+    write_weights(
+        tmp_path / "a.weights.h5", initializer_weights(converted, "net"), Writing(network=network_layers(converted))
+    )
     restored = keras.models.clone_model(model)
     restored.load_weights(tmp_path / "a.weights.h5")
     (x,) = random_inputs([tuple(model.inputs[0].shape[1:])])
@@ -139,7 +141,9 @@ def test_keras_predicts_the_same_with_the_weights_written_for_it(kind: str, tmp_
 
 def test_the_file_has_the_group_that_keras_3_5_looks_for_at_its_root(tmp_path: Path) -> None:
     converted = convert_keras(functional(layers.Dense(2, name="d"), (3,)), tmp_path)
-    write_weights(tmp_path / "a.weights.h5", initializer_weights(converted, "net"), network_layers(converted))
+    write_weights(
+        tmp_path / "a.weights.h5", initializer_weights(converted, "net"), Writing(network=network_layers(converted))
+    )
     with h5py.File(tmp_path / "a.weights.h5") as file:
         assert list(file) == ["layers", "vars"]
         assert len(file["vars"]) == 0
@@ -149,7 +153,7 @@ def test_the_file_has_the_group_that_keras_3_5_looks_for_at_its_root(tmp_path: P
 def test_what_was_written_for_keras_is_read_bit_by_bit(kind: str, tmp_path: Path) -> None:
     converted = convert_keras(EVERY_KIND[kind](), tmp_path)
     network, weights = network_layers(converted), initializer_weights(converted, "net")
-    write_weights(tmp_path / "a.weights.h5", weights, network)
+    write_weights(tmp_path / "a.weights.h5", weights, Writing(network=network))
     read = read_weights(tmp_path / "a.weights.h5", network)
     assert set(read) == {n for n, r in initializer_roles(converted).items() if r.kind is not Role.CONSTANT}
     for name, weight in weights.items():
@@ -158,7 +162,7 @@ def test_what_was_written_for_keras_is_read_bit_by_bit(kind: str, tmp_path: Path
 
 def refused(path: Path, weights: Weights, network: object = ()) -> str:
     with pytest.raises(WeightFileError) as caught:
-        write_weights(path, weights, network)  # type: ignore[arg-type]
+        write_weights(path, weights, Writing(network=network))  # type: ignore[arg-type]
     assert not path.exists()
     return str(caught.value)
 

@@ -7,9 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onnxgrid.errors import TransplantError
-from onnxgrid.transplant.plan import TargetParameter, describe_targets, plan_transplant
+from onnxgrid.transplant.pairing import pair_weights
+from onnxgrid.transplant.plan import TargetParameter
 from onnxgrid.transplant.report import loading_line
 from onnxgrid.transplant.rules import TransplantRules
+from onnxgrid.transplant.targets import describe_targets
 from tests.onnxgrid.transplant.shapes import source, targets
 from tests.small_models import numbered, small_model
 
@@ -107,7 +109,7 @@ LINES = {  # the fact -> source, target, renames, lines
 
 @pytest.mark.parametrize(("held", "wanted", "renames", "lines"), LINES.values(), ids=LINES)
 def test_the_lines_say_what_is_not_carried(held, wanted, renames, lines):
-    plan = plan_transplant(source(held), targets(wanted), TransplantRules.parse(renames=renames))
+    plan = pair_weights(source(held), targets(wanted), TransplantRules.parse(renames=renames))
     assert plan.lines() == lines
 
 
@@ -128,7 +130,7 @@ def test_the_lines_name_what_an_hdf5_file_calls_a_parameter():
         "conv.weight": replace(source({"conv.weight": (3, 2)})["conv.weight"], stored_name="conv/kernel:0"),
     }
     wanted = targets({"norm_in.weight": (3,), "norm_in.bias": (4,), "conv.weight": (3, 2)})
-    plan = plan_transplant(held, wanted, expected_names={"norm_in.weight": "norm_in/gamma:0"})
+    plan = pair_weights(held, wanted, expected_names={"norm_in.weight": "norm_in/gamma:0"})
     assert plan.lines() == [
         "   Skipping parameter norm_in.weight (norm_in/gamma:0): not found in model",
         "   Skipping parameter norm_in.bias (norm_in/beta:0): shape (3,) in model, (4,) in network",
@@ -142,7 +144,7 @@ shapes = st.dictionaries(names, st.sampled_from([(1,), (2, 1), (2, 2)]))
 
 @given(held=shapes, wanted=shapes)
 def test_each_name_is_in_one_list(held, wanted):
-    plan = plan_transplant(source(held), targets(wanted))
+    plan = pair_weights(source(held), targets(wanted))
     matched = [match.target.name for match in (*plan.copied, *plan.shape_mismatch)]
     assert sorted([*matched, *(target.name for target in plan.unmatched_in_target)]) == sorted(wanted)
     assert sorted([*matched, *(unused.source for unused in plan.unmatched_in_source)]) == sorted(held)
@@ -165,4 +167,4 @@ def test_the_targets_of_a_model_stand_in_the_order_of_its_nodes():
 
 def test_renames_that_collide_are_refused():
     with pytest.raises(TransplantError, match=r"'a\.bias' and 'b\.bias' of the source would both be 'c\.bias'"):
-        plan_transplant(source({"a.bias": (1,), "b.bias": (1,)}), [], TransplantRules.parse(renames=["^[ab]=>c"]))
+        pair_weights(source({"a.bias": (1,), "b.bias": (1,)}), [], TransplantRules.parse(renames=["^[ab]=>c"]))

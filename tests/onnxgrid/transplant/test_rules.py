@@ -3,7 +3,7 @@
 import pytest
 
 from onnxgrid.errors import TransplantError
-from onnxgrid.transplant.plan import plan_transplant
+from onnxgrid.transplant.pairing import pair_weights
 from onnxgrid.transplant.rules import TransplantRules
 from onnxgrid.transplant.structure import Pair
 from onnxgrid.transplant.usage import Flattened
@@ -24,7 +24,7 @@ SELECTIONS = {  # the fact -> options, what is carried
 
 @pytest.mark.parametrize(("options", "carried"), SELECTIONS.values(), ids=SELECTIONS)
 def test_globs_choose_layers_and_parameters(options, carried):
-    plan = plan_transplant(source(HELD), targets(HELD), TransplantRules.parse(**options))
+    plan = pair_weights(source(HELD), targets(HELD), TransplantRules.parse(**options))
     assert [match.target.name for match in plan.carried] == carried
     assert [target.name for target in plan.excluded] == [name for name in HELD if name not in carried]
     assert plan.lines() == []  # what was not to be carried is not missing
@@ -33,13 +33,13 @@ def test_globs_choose_layers_and_parameters(options, carried):
 def test_what_is_excluded_is_neither_missing_nor_unused():
     rules = TransplantRules.parse(renames=["^old=>new"], exclude=["new_head", "fresh"])
     held, wanted = {"old_head.bias": (3,), "a.bias": (1,)}, {"fresh.bias": (2,), "a.bias": (1,)}
-    assert plan_transplant(source(held), targets(wanted), rules).lines() == []
+    assert pair_weights(source(held), targets(wanted), rules).lines() == []
 
 
 @pytest.mark.parametrize("option", ["only", "exclude"])
 def test_a_glob_that_matches_nothing_is_refused(option):
     with pytest.raises(TransplantError) as caught:
-        plan_transplant(source(HELD), targets(HELD), TransplantRules.parse(**{option: ["enc_*", "dec_*"]}))
+        pair_weights(source(HELD), targets(HELD), TransplantRules.parse(**{option: ["enc_*", "dec_*"]}))
     assert str(caught.value) == (
         f"{option} 'dec_*': matches no layer and no parameter\n"
         "  Give a layer or a parameter of the target, as 'conv_1', 'enc_*' or '*.bias'."
@@ -49,7 +49,7 @@ def test_a_glob_that_matches_nothing_is_refused(option):
 def test_shapes_are_adapted_where_the_rules_do_it():
     held = {"a.weight": (2, 2, 3, 3), "b.weight": (2, 2, 3, 3), "c.weight": (2, 3), "d.bias": (4,)}
     wanted = held | {"a.weight": (2, 2, 5, 5), "c.weight": (2, 4)}
-    plan = plan_transplant(source(held), targets(wanted), TransplantRules.parse(adapt=["center"]))
+    plan = pair_weights(source(held), targets(wanted), TransplantRules.parse(adapt=["center"]))
     assert [match.target.name for match in plan.copied] == ["b.weight", "d.bias"]
     (adapted,) = plan.adapted
     assert (adapted.target.name, adapted.adaptation.detail) == ("a.weight", "center: kernel (3, 3) -> (5, 5)")
@@ -65,7 +65,7 @@ def test_names_go_before_structure_and_doubtful_pairs_are_not_carried():
         "dense.weight": Pair("fc.weight", 0.95),
         "head.weight": Pair("old.weight", 0.6),
     }
-    plan = plan_transplant(source(held), targets(wanted), TransplantRules.parse(match="structure"), pairs=pairs)
+    plan = pair_weights(source(held), targets(wanted), TransplantRules.parse(match="structure"), pairs=pairs)
     assert {match.target.name: match.source for match in plan.copied} == {
         "conv1.weight": "conv1.weight",
         "dense.weight": "fc.weight",
@@ -75,7 +75,7 @@ def test_names_go_before_structure_and_doubtful_pairs_are_not_carried():
     ]
     assert plan.pair_lines() == ["   Paired layer dense with fc: confidence 0.95"]
     accepting = TransplantRules.parse(match="structure", accept_uncertain=True)
-    plan = plan_transplant(source(held), targets(wanted), accepting, pairs=pairs)
+    plan = pair_weights(source(held), targets(wanted), accepting, pairs=pairs)
     assert plan.lines() == []
     assert [match.confidence for match in plan.copied] == [1.0, 0.95, 0.6]
 
