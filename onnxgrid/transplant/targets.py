@@ -126,9 +126,8 @@ class FileTarget(Target):
 
     path: Path
 
-    @property
-    def place(self) -> str:  # type: ignore[override]
-        return str(self.path)
+    def __init__(self, path: Path) -> None:
+        self.path, self.place = path, str(path)
 
     def carry(self, carried: Mapping[str, Weight], out: Path | None, how: Writing) -> Model | None:
         self.require_writable(out, how)
@@ -178,7 +177,7 @@ class ModelTarget(FileTarget):
     """An ONNX model."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        super().__init__(path)
         self._file = OnnxFile.open(path)
 
     @property
@@ -210,7 +209,7 @@ class WeightsTarget(FileTarget):
     """
 
     def __init__(self, path: Path, network: Sequence[NetworkLayer]) -> None:
-        self.path = path
+        super().__init__(path)
         self._weights = read_weights(path, network)
 
     @property
