@@ -1,7 +1,9 @@
 """The file that remembers how long kernels took on this machine, so that it is measured once.
 
-JSON: {"format", "version", "times": {environment: {site: {candidate: milliseconds}}}}. Since times are noisy and the
-choice follows from them, it is this file that lets a run be repeated bit by bit: entries are never replaced.
+JSON: {"format", "version", "times": {environment: {site: {candidate: {"busy", "milliseconds"}}}}}. Since times are
+noisy and the choice follows from them, it is this file that lets a run be repeated bit by bit: an entry is replaced
+only if the machine was busy when it was taken, and only by a better one. Version 1 was {candidate: milliseconds} and
+said nothing of that: its entries count as taken on a busy machine.
 """
 
 import json
@@ -9,20 +11,25 @@ import logging
 import os
 import platform
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import onnxruntime
 import platformdirs
 import torch
 
 from converters.atomic_file import replacing
+from onnxgrid.engines.kernel_choice.calmness import KernelTime
 
 __all__ = ["KernelTimes", "environment", "user_cache_file"]
 
-FORMAT, VERSION = "onnxgrid-kernel-times", 1
+FORMAT, VERSION = "onnxgrid-kernel-times", 2
+WITHOUT_BUSY = 1
+"""The version that did not tell busy machines."""
 
-Times = dict[str, dict[str, float]]
-"""{site: {candidate: milliseconds}}."""
+Times = dict[str, dict[str, KernelTime]]
+"""{site: {candidate: time}}."""
 
 logger = logging.getLogger(__name__)
 
@@ -52,18 +59,20 @@ class KernelTimes:
         self._path, self._environment = path, environment
         self._times = self._read().get(environment, {})
 
-    def of(self, site: str) -> dict[str, float]:
-        """{candidate: milliseconds} for a site; empty if it was never measured."""
+    def of(self, site: str) -> dict[str, KernelTime]:
+        """{candidate: time} for a site; empty if it was never measured."""
         return self._times.get(site, {})
 
-    def add(self, new: Mapping[str, Mapping[str, float]]) -> None:
-        """Keep new times, here and in the file. What another process has written meanwhile stands."""
+    def add(self, new: Mapping[str, Mapping[str, KernelTime]]) -> None:
+        """Keep new times, here and in the file. What was known stands, in the file before here, unless the machine was
+        busy then, and the new time is better.
+        """
         everything = self._read()
         ours = everything.setdefault(self._environment, {})
         for site, times in new.items():
-            ours[site] = {**times, **self._times.get(site, {}), **ours.get(site, {})}
+            ours[site] = _joined(_joined(ours.get(site, {}), self._times.get(site, {})), times)
         self._times |= ours
-        content = {"format": FORMAT, "version": VERSION, "times": everything}
+        content = {"format": FORMAT, "version": VERSION, "times": _as_json(everything)}
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with replacing(self._path) as temporary:
@@ -78,18 +87,41 @@ class KernelTimes:
     def _read(self) -> dict[str, Times]:
         try:
             content = json.loads(self._path.read_text())
-            if (content["format"], content["version"]) != (FORMAT, VERSION):
+            version = content["version"]
+            if content["format"] != FORMAT or version not in (VERSION, WITHOUT_BUSY):
                 raise ValueError
-            times: dict[str, Times] = content["times"]
             return {
-                str(place): {str(s): {str(c): float(ms) for c, ms in t.items()} for s, t in sites.items()}
-                for place, sites in times.items()
+                str(place): {
+                    str(s): {str(c): _read_time(t, version) for c, t in times.items()} for s, times in sites.items()
+                }
+                for place, sites in content["times"].items()
             }
         except (ValueError, KeyError, TypeError, AttributeError):
             logger.warning("%s does not hold times of kernels; it is written anew", self._path)
         except OSError:
             pass
         return {}
+
+
+def _joined(known: Mapping[str, KernelTime], new: Mapping[str, KernelTime]) -> dict[str, KernelTime]:
+    """The known times and those new ones that are missing there, or better than what a busy machine gave."""
+    better = {
+        name: time for name, time in new.items() if name not in known or (known[name].busy and time < known[name])
+    }
+    return {**known, **better}
+
+
+def _read_time(entry: Any, version: int) -> KernelTime:
+    if version == WITHOUT_BUSY:
+        return KernelTime(busy=True, milliseconds=float(entry))
+    return KernelTime(busy=bool(entry["busy"]), milliseconds=float(entry["milliseconds"]))
+
+
+def _as_json(everything: Mapping[str, Times]) -> dict[str, Any]:
+    return {
+        place: {site: {c: asdict(time) for c, time in times.items()} for site, times in sites.items()}
+        for place, sites in everything.items()
+    }
 
 
 def _processor() -> str:

@@ -142,7 +142,11 @@ def _total(plan: Choices, written: ir.Model, times: MeasuredTimes) -> float:
 
 def _log_table(plan: Choices, times: MeasuredTimes) -> None:
     """One line for each site: what was chosen, and the milliseconds of all that was measured."""
+    guesses = 0
     for site, candidate in plan:
-        measured = sorted(times.of(site.key).items(), key=lambda pair: pair[1])
-        text = ", ".join(f"{name} {ms:.2f} ms" for name, ms in measured) or "not measured"
+        measured, busy = sorted(times.of(site.key).items(), key=lambda pair: pair[1]), times.busy(site.key)
+        text = ", ".join(f"{name} {ms:.2f} ms{' (busy)' * (name in busy)}" for name, ms in measured) or "not measured"
         logger.debug("%s: %s  (%s)  [%s]", site.parts[0].nodes[0], candidate.name, text, site.key)
+        guesses += len(busy)
+    if guesses:
+        logger.debug("%d times are of a busy machine: the next run that finds it calm takes them again", guesses)

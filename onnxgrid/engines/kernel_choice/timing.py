@@ -11,13 +11,14 @@ import torch
 
 from onnxgrid.engines import aten_bridge
 from onnxgrid.engines.kernel_choice.cache import KernelTimes
+from onnxgrid.engines.kernel_choice.calmness import KernelTime, machine_is_calm, timed
 from onnxgrid.engines.kernel_choice.graph import TrainingNodes
 from onnxgrid.engines.kernel_choice.plan import kernel_node, to_last
 from onnxgrid.engines.kernel_choice.site import NATIVE, Candidate, Site
 from onnxgrid.engines.ort_session import bind_input, open_session
 from onnxgrid.engines.training_mode import ATEN_DOMAIN
 
-__all__ = ["MeasuredTimes", "fastest_ms"]
+__all__ = ["MeasuredTimes", "fastest_times"]
 
 HOPELESS = 3.0
 """A candidate whose first run took this many times as long as the fastest is not run again."""
@@ -33,40 +34,61 @@ ENOUGH_ELEMENTS = 2**20
 
 
 class MeasuredTimes:
-    """Times of a training graph's sites on a device: read from a file, or measured and written there."""
+    """Times of a training graph's sites on a device: read from a file, or measured and written there.
+
+    What was measured while the machine was busy is measured again, once in a run, if the machine is calm now.
+    """
 
     def __init__(self, graph: TrainingNodes, times: KernelTimes, device: torch.device) -> None:
         """`graph` gives the nodes of native candidates, shapes, and small constants."""
         self.graph, self._times, self._device = graph, times, device
+        self._measured: set[tuple[str, str]] = set()
+        self._calm: bool | None = None
 
     def of(self, site: str) -> dict[str, float]:
         """{candidate: milliseconds} for a site."""
-        return self._times.of(site)
+        return {name: known.milliseconds for name, known in self._times.of(site).items()}
+
+    def busy(self, site: str) -> frozenset[str]:
+        """The candidates of a site whose times are guesses, because the machine was busy."""
+        return frozenset(name for name, known in self._times.of(site).items() if known.busy)
 
     def complete(self, sites: Iterable[Site]) -> None:
-        """Measure those candidates of these sites that were never measured."""
-        new: dict[str, dict[str, float]] = {}
+        """Measure those candidates of these sites that are to be measured."""
+        new: dict[str, dict[str, KernelTime]] = {}
         for site in sites:
-            known = self.of(site.key).keys() | new.get(site.key, {}).keys()
-            missing = [candidate for candidate in site.candidates if candidate.name not in known]
-            if missing:
-                new.setdefault(site.key, {}).update(self._measure(site, missing))
+            due = [candidate for candidate in site.candidates if self._is_due(site.key, candidate.name)]
+            if due:
+                new.setdefault(site.key, {}).update(self._measure(site, due))
+                self._measured.update((site.key, candidate.name) for candidate in due)
         if new:
             self._times.add(new)
 
     def transpose_ms(self, shape: Sequence[int], permutation: Sequence[int]) -> float:
         """Milliseconds of a Transpose."""
         key = f"Transpose {'x'.join(map(str, shape))} {list(permutation)}"
-        if not self.of(key):
+        if self._is_due(key, NATIVE):
             fewer = _enough_samples(shape)
             x = torch.zeros([fewer, *shape[1:]], device=self._device)
             run = _Run(_transpose_model(x.shape, permutation), {"x": x})
-            measured = fastest_ms({NATIVE: run.seconds})
-            self._times.add({key: {name: ms * shape[0] / fewer for name, ms in measured.items()}})
+            self._times.add({key: _scaled(fastest_times({NATIVE: run.time}), shape[0] / fewer)})
+            self._measured.add((key, NATIVE))
         return self.of(key)[NATIVE]
 
-    def _measure(self, site: Site, candidates: Sequence[Candidate]) -> dict[str, float]:
-        """{candidate: milliseconds of its fastest run}, all in turns, so that a busy machine slows all alike."""
+    def _is_due(self, site: str, candidate: str) -> bool:
+        if (site, candidate) in self._measured:
+            return False
+        known = self._times.of(site).get(candidate)
+        return known is None or (known.busy and self._is_calm())
+
+    def _is_calm(self) -> bool:
+        """Whether the machine is calm, as it was when this was first asked."""
+        if self._calm is None:
+            self._calm = machine_is_calm(self._device)
+        return self._calm
+
+    def _measure(self, site: Site, candidates: Sequence[Candidate]) -> dict[str, KernelTime]:
+        """{candidate: time of its fastest run}, all in turns, so that a busy machine slows all alike."""
         site, share = _with_smaller_batch(site)
         generator = torch.Generator().manual_seed(0)
         tensors = {
@@ -79,8 +101,8 @@ class MeasuredTimes:
                 if name not in moved_once:
                     moved_once[name] = tensors[name].permute(to_last(tensors[name].dim())).contiguous()
                 inputs[name] = moved_once[name]
-            runs[candidate.name] = _Run(_site_model(site, candidate, self.graph), inputs).seconds
-        return {name: milliseconds / share for name, milliseconds in fastest_ms(runs).items()}
+            runs[candidate.name] = _Run(_site_model(site, candidate, self.graph), inputs).time
+        return _scaled(fastest_times(runs), 1 / share)
 
 
 def _transpose_model(shape: Sequence[int], permutation: Sequence[int]) -> ir.Model:
@@ -107,35 +129,43 @@ class _Run:
         for value in self._session.get_outputs():
             self._binding.bind_output(value.name, self._device.type, self._device.index or 0)
 
-    def seconds(self) -> float:
-        # One thread's time does not count what others take of the machine meanwhile.
-        alone = torch.get_num_threads() == 1 and self._device.type == "cpu"
-        clock = time.thread_time if alone else time.perf_counter
-        began = clock()
+    def time(self) -> KernelTime:
+        """The time of one run."""
+        return timed(self._run, self._device)
+
+    def _run(self) -> None:
         with aten_bridge.failures_raised():
             self._session.run_with_iobinding(self._binding)
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
-        return clock() - began
 
 
-def fastest_ms(runs: Mapping[str, Callable[[], float]]) -> dict[str, float]:
-    """Milliseconds of the fastest run of each candidate, given functions that run one and tell the seconds."""
+def fastest_times(
+    runs: Mapping[str, Callable[[], KernelTime]], clock: Callable[[], float] = time.perf_counter
+) -> dict[str, KernelTime]:
+    """The time of each candidate's fastest run, the first aside, given functions that run one and tell its time.
+
+    A run of a calm machine counts more than a faster one that was kept waiting.
+    """
     best = {name: run() for name, run in runs.items()}
-    fastest = min(best.values())
-    hopeful = [name for name, seconds in best.items() if seconds < HOPELESS * fastest + FIRST_RUN_S]
+    fastest = min(known.milliseconds for known in best.values())
+    hopeful = [name for name, known in best.items() if known.milliseconds < HOPELESS * fastest + 1e3 * FIRST_RUN_S]
     if len(hopeful) > 1 or len(runs) == 1:
-        spent, rounds = 0.0, 0
-        while spent < SECONDS and rounds < ROUNDS:
+        began, rounds = clock(), 0
+        while clock() - began < SECONDS and rounds < ROUNDS:
             for name in hopeful:
-                seconds = runs[name]()
-                best[name], spent = min(best[name], seconds), spent + seconds
+                known = runs[name]()
+                best[name] = min(best[name], known) if rounds else known  # a first run may have cost more
             rounds += 1
-            fastest = min(best[name] for name in hopeful)
-            hopeful = [name for name in hopeful if best[name] <= BEATEN * fastest]
+            fastest = min(best[name].milliseconds for name in hopeful)
+            hopeful = [name for name in hopeful if best[name].milliseconds <= BEATEN * fastest]
             if len(hopeful) < min(2, len(runs)):
                 break
-    return {name: 1e3 * seconds for name, seconds in best.items()}
+    return best
+
+
+def _scaled(times: Mapping[str, KernelTime], factor: float) -> dict[str, KernelTime]:
+    return {name: replace(known, milliseconds=factor * known.milliseconds) for name, known in times.items()}
 
 
 def _with_smaller_batch(site: Site) -> tuple[Site, float]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from onnxgrid.engines.kernel_choice import KernelTimes, environment
+from onnxgrid.engines.kernel_choice import KernelTime, KernelTimes, environment
 from onnxgrid.engines.kernel_choice.site import NATIVE
 from onnxgrid.engines.kernel_options import KernelChoice, KernelOptions
 from onnxgrid.engines.options import DEFAULT_OPTIONS, EngineOptions
@@ -34,10 +34,19 @@ def stepped(kernels: KernelOptions, options: EngineOptions = DEFAULT_OPTIONS) ->
     return engine
 
 
+def calm(milliseconds: float) -> KernelTime:
+    return KernelTime(busy=False, milliseconds=milliseconds)
+
+
+def busy(milliseconds: float) -> KernelTime:
+    return KernelTime(busy=True, milliseconds=milliseconds)
+
+
 def times_that_favour(path: Path, favourite: str) -> None:
     """Write a file of times in which this candidate, where there is it, is by far the fastest."""
     times = {
-        key: {c.name: 0.1 if c.name == favourite else 100.0 for c in site.candidates} for key, site in SITES.items()
+        key: {c.name: calm(0.1 if c.name == favourite else 100.0) for c in site.candidates}
+        for key, site in SITES.items()
     }
     KernelTimes(path, environment(CPU)).add(times)
 
@@ -99,9 +108,9 @@ def test_the_fastest_is_chosen(favourite: str, tmp_path: Path) -> None:
 
 
 def test_a_difference_that_may_be_noise_changes_nothing(tmp_path: Path) -> None:
-    times = {key: dict.fromkeys((c.name for c in site.candidates), 0.97) for key, site in SITES.items()}
+    times = {key: dict.fromkeys((c.name for c in site.candidates), calm(0.97)) for key, site in SITES.items()}
     for key, site in SITES.items():
-        times[key][site.candidates[0].name] = 1.0
+        times[key][site.candidates[0].name] = calm(1.0)
     KernelTimes(tmp_path / "times.json", environment(CPU)).add(times)
     engine = stepped(KernelOptions(times=tmp_path / "times.json"))
     assert engine.kernels == {key: site.candidates[0].name for key, site in SITES.items()}
@@ -131,27 +140,70 @@ def test_a_file_that_is_not_ours_is_written_anew(
     path = tmp_path / "times.json"
     path.write_text(content)
     times = KernelTimes(path, "here")
-    times.add({"site": {"aten": 1.5}})
+    times.add({"site": {"aten": calm(1.5)}})
     assert caplog.messages == [f"{path} does not hold times of kernels; it is written anew"] * 2
-    assert KernelTimes(path, "here").of("site") == {"aten": 1.5}
+    assert KernelTimes(path, "here").of("site") == {"aten": calm(1.5)}
     assert KernelTimes(path, "elsewhere").of("site") == {}
 
 
-def test_entries_of_the_file_are_never_replaced(tmp_path: Path) -> None:
+def test_calm_entries_of_the_file_are_never_replaced(tmp_path: Path) -> None:
     path = tmp_path / "times.json"
     early, late = KernelTimes(path, "here"), KernelTimes(path, "here")
-    early.add({"site": {"aten": 1.0}})
-    late.add({"site": {"aten": 2.0, NATIVE: 3.0}, "other": {"aten": 4.0}})
-    assert late.of("site") == KernelTimes(path, "here").of("site") == {"aten": 1.0, NATIVE: 3.0}
-    assert late.of("other") == {"aten": 4.0}
+    early.add({"site": {"aten": calm(2.0)}})
+    late.add({"site": {"aten": calm(1.0), NATIVE: calm(3.0)}, "other": {"aten": calm(4.0)}})
+    assert late.of("site") == KernelTimes(path, "here").of("site") == {"aten": calm(2.0), NATIVE: calm(3.0)}
+    assert late.of("other") == {"aten": calm(4.0)}
+
+
+@pytest.mark.parametrize(
+    ("known", "new", "kept"),
+    [
+        (busy(2.0), calm(3.0), calm(3.0)),
+        (busy(2.0), busy(1.0), busy(1.0)),
+        (busy(2.0), busy(3.0), busy(2.0)),
+        (calm(2.0), busy(1.0), calm(2.0)),
+    ],
+)
+def test_what_a_busy_machine_gave_gives_way_to_what_is_better(
+    known: KernelTime, new: KernelTime, kept: KernelTime, tmp_path: Path
+) -> None:
+    path = tmp_path / "times.json"
+    for time in (known, new):
+        KernelTimes(path, "here").add({"site": {"aten": time}})
+    assert KernelTimes(path, "here").of("site") == {"aten": kept}
+
+
+def test_times_of_the_first_version_count_as_of_a_busy_machine(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "times.json"
+    old = {"format": "onnxgrid-kernel-times", "version": 1, "times": {"here": {"site": {"aten": 1.5, NATIVE: 2.5}}}}
+    path.write_text(json.dumps(old))
+    times = KernelTimes(path, "here")
+    assert times.of("site") == {"aten": busy(1.5), NATIVE: busy(2.5)}
+    times.add({"site": {"aten": calm(3.5)}})
+    assert KernelTimes(path, "here").of("site") == {"aten": calm(3.5), NATIVE: busy(2.5)}
+    assert json.loads(path.read_text()) == {
+        "format": "onnxgrid-kernel-times",
+        "version": 2,
+        "times": {
+            "here": {
+                "site": {
+                    "aten": {"busy": False, "milliseconds": 3.5},
+                    NATIVE: {"busy": True, "milliseconds": 2.5},
+                }
+            }
+        },
+    }
+    assert caplog.messages == []
 
 
 def test_a_folder_that_cannot_be_written_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "file").touch()
     path = tmp_path / "file" / "times.json"
     times = KernelTimes(path, "here")
-    times.add({"site": {"aten": 1.0}})
-    assert times.of("site") == {"aten": 1.0}
+    times.add({"site": {"aten": calm(1.0)}})
+    assert times.of("site") == {"aten": calm(1.0)}
     assert caplog.messages == [
         f"times of kernels cannot be kept in {path} (File exists): the next run measures again, and may choose other "
         "kernels"

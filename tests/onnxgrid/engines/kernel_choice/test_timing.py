@@ -1,11 +1,12 @@
-"""How often each candidate of a site is run until its time is known."""
+"""How often each candidate of a site is run until its time is known, and which of its runs counts."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from onnxgrid.engines.kernel_choice.timing import fastest_ms
+from onnxgrid.engines.kernel_choice.calmness import KernelTime
+from onnxgrid.engines.kernel_choice.timing import fastest_times
 
 RUNS: dict[str, tuple[dict[str, float], dict[str, int]]] = {  # what happens -> {candidate: ms}, {candidate: runs}
     "a beaten candidate is run twice, a hopeless one once": (
@@ -21,14 +22,37 @@ RUNS: dict[str, tuple[dict[str, float], dict[str, int]]] = {  # what happens -> 
 
 @pytest.mark.parametrize(("milliseconds", "expected"), RUNS.values(), ids=RUNS)
 def test_candidates_are_run_as_often_as_it_matters(milliseconds: dict[str, float], expected: dict[str, int]) -> None:
-    runs = Counter[str]()
+    runs, now = Counter[str](), [0.0]
 
-    def timed(name: str) -> Callable[[], float]:
-        def seconds() -> float:
+    def timed(name: str) -> Callable[[], KernelTime]:
+        def time() -> KernelTime:
             runs[name] += 1
-            return milliseconds[name] / 1e3
+            now[0] += milliseconds[name] / 1e3
+            return KernelTime(busy=False, milliseconds=milliseconds[name])
 
-        return seconds
+        return time
 
-    assert fastest_ms({name: timed(name) for name in milliseconds}) == pytest.approx(milliseconds)
+    times = fastest_times({name: timed(name) for name in milliseconds}, clock=lambda: now[0])
+    assert {name: time.milliseconds for name, time in times.items()} == milliseconds
     assert runs == expected
+
+
+COUNTS: dict[str, tuple[list[tuple[bool, float]], tuple[bool, float]]] = {  # -> (busy, ms) of each run, what counts
+    "the shortest run": ([(False, 9), (False, 3), (False, 2), (False, 4), (False, 3)], (False, 2)),
+    "the first run does not, were it the only calm one": (
+        [(False, 1), (True, 3), (True, 2), (True, 4), (True, 3)],
+        (True, 2),
+    ),
+    "a calm run before a shorter one that waited": (
+        [(True, 9), (True, 1), (False, 3), (True, 2), (False, 4)],
+        (False, 3),
+    ),
+}
+
+
+@pytest.mark.parametrize(("runs", "expected"), COUNTS.values(), ids=COUNTS)
+def test_of_the_runs_of_a_candidate_counts(runs: list[tuple[bool, float]], expected: tuple[bool, float]) -> None:
+    left: Iterator[tuple[bool, float]] = iter(runs)
+    times = fastest_times({"only": lambda: KernelTime(*next(left))}, clock=lambda: 0.0)
+    assert times == {"only": KernelTime(*expected)}
+    assert next(left, None) is None
