@@ -14,10 +14,13 @@ __all__ = ["ResNet50", "UNet", "resnet50_json", "unet_json"]
 Layers = list[dict[str, Any]]
 
 
-def unet_json(spatial: tuple[int, ...], channels: int, depth: int) -> Layers:
+def unet_json(spatial: tuple[int, ...], channels: int, depth: int, *, normalized: bool = False) -> Layers:
     """A U-Net in two or three dimensions: two convolutions a level, `depth` halvings, one channel in and out.
 
     The first level has `channels` features, each deeper one twice as many.
+
+    Args:
+        normalized: whether a batch normalization stands between each convolution of a level and its ReLU.
     """
     rank = len(spatial)
     layers: Layers = [_layer("InputLayer", "x", [], batch_input_shape=[None, *spatial, 1])]
@@ -28,7 +31,11 @@ def unet_json(spatial: tuple[int, ...], channels: int, depth: int) -> Layers:
 
     def block(x: str, name: str, filters: int) -> str:
         for i in (1, 2):
-            x = add("Conv*", f"{name}_{i}", [x], filters=filters, kernel_size=3, padding="same", activation="relu")
+            activation = "linear" if normalized else "relu"
+            x = add("Conv*", f"{name}_{i}", [x], filters=filters, kernel_size=3, padding="same", activation=activation)
+            if normalized:
+                x = add("BatchNormalization", f"{name}_{i}_norm", [x])
+                x = add("ReLU", f"{name}_{i}_relu", [x])
         return x
 
     x, skips = "x", []

@@ -112,3 +112,6 @@ class Engine(Protocol):
 
     def predict(self, inputs: torch.Tensor) -> torch.Tensor:
         """Outputs (N, C, ...) for inputs (N, C, ...) in inference mode."""
+
+    def predictor(self) -> Predict:
+        """`predict` for weights that stay as they are as long as it is used: it may have computed something of them."""

@@ -98,6 +98,9 @@ class OrtEngine:
         bind_input(self._inference_binding, self._input_name, inputs)
         return self._run(self._inference, self._inference_binding)
 
+    def predictor(self) -> Predict:
+        return self.predict
+
     def record(self, model: ir.Model, profile: Path) -> None:
         """Take the next steps in a session of its own that notes the time of every node.
 

@@ -95,7 +95,7 @@ class RecordedEngine:
         """`report` is given the profile as soon as it is there; None if there were too few steps."""
         self.name, self.kernels = engine.name, engine.kernels
         self.parameters, self.gradients, self.statistics = engine.parameters, engine.gradients, engine.statistics
-        self.predict = engine.predict
+        self.predict, self.predictor = engine.predict, engine.predictor
         self._engine, self._recorder, self._trace, self._report = engine, recorder, trace, report
         self._taken, self._seconds, self._ended = 0, 0.0, False
 

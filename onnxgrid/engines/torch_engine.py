@@ -12,6 +12,7 @@ import torch
 
 from onnxgrid.engines.compilation import require_compiler
 from onnxgrid.engines.engine import WHOLE, FlatTensors, Part, Predict, StepResult
+from onnxgrid.engines.folding import fold_normalizations
 from onnxgrid.engines.memory_format import channels_innermost
 from onnxgrid.engines.options import DEFAULT_OPTIONS, EngineOptions
 from onnxgrid.engines.torch_program import TorchProgram
@@ -58,7 +59,7 @@ class TorchEngine:
         self._seed = seed
         self._input_name = graph.input_name
         weights = [*graph.parameters, *graph.statistics]
-        self._inference = self._run.program(graph.model, graph.model.graph.outputs, weights, graph.place)
+        self._inference = _Inference(self._run, graph.model, weights, graph.place)
         model = graph.model.clone()
         enter_training_mode(model, graph.statistics, synchronized=processes.size > 1)
         output, *updated = model.graph.outputs
@@ -83,25 +84,53 @@ class TorchEngine:
         assert isinstance(self._training, TorchProgram)
         return self._training.calls_marked()
 
-    @torch.no_grad()
     def predict(self, inputs: torch.Tensor) -> torch.Tensor:
-        weights = {**self.parameters.views, **self.statistics.views}
-        (outputs,) = self._run(self._inference, self._input_name, inputs, weights)
-        return outputs
+        return self.predictor()(inputs)
+
+    def predictor(self) -> Predict:
+        return self._inference.predictor({**self.parameters.views, **self.statistics.views})
 
 
 def torch_predictor(model: ir.Model, place: str, options: EngineOptions = DEFAULT_OPTIONS) -> Predict:
     """The model as a function, with its weights as they are."""
     run = _Runner(model, options)
-    program = run.program(model, model.graph.outputs, [], place)
-    input_name = str(model.graph.inputs[0].name)
+    return _Inference(run, model, [], place).predictor({})
+
+
+class _Inference:
+    """A model in inference mode, its normalizations folded into the layers before them."""
+
+    def __init__(self, run: "_Runner", model: ir.Model, weights: Sequence[str], place: str) -> None:
+        """Translate the model; arguments as of `TorchProgram`."""
+        self._run, self._input_name = run, str(model.graph.inputs[0].name)
+        copy = model.clone()
+        self._layers = fold_normalizations(copy.graph)
+        self._constants = {
+            name: _constant(model.graph.initializers[name]).to(run.device)
+            for layer in self._layers
+            for name in layer.sources
+            if name not in weights
+        }
+        self._program = run.program(copy, copy.graph.outputs, weights, place)
 
     @torch.no_grad()
-    def predict(inputs: torch.Tensor) -> torch.Tensor:
-        (outputs,) = run(program, input_name, inputs, {})
-        return outputs
+    def predictor(self, weights: Mapping[str, torch.Tensor]) -> Predict:
+        """The model with these weights as a function; folded weights are computed now."""
+        values = dict(weights)
+        for layer in self._layers:
+            values |= layer.weights({**self._constants, **weights})
 
-    return predict
+        @torch.no_grad()
+        def predict(inputs: torch.Tensor) -> torch.Tensor:
+            (outputs,) = self._run(self._program, self._input_name, inputs, values)
+            return outputs
+
+        return predict
+
+
+def _constant(value: ir.Value) -> torch.Tensor:
+    assert value.const_value is not None
+    return torch.from_numpy(value.const_value.numpy().copy())
 
 
 class _Runner:

@@ -198,7 +198,7 @@ class _Training:
             diagnose=self._diagnose if run.options.detect_anomaly else None,
         )
         run.log.rule()
-        evaluation = _evaluate(run, epoch, self._engine.predict)
+        evaluation = _evaluate(run, epoch, self._engine.predictor())
         step = state.step + self._samples.step_count
         self._state = replace(state, epoch=epoch, step=step, seconds=self._seconds())
         if self._files is not None:
