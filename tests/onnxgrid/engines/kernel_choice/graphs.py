@@ -36,8 +36,12 @@ def network(body: str, x: str = PLANE, **weights: tuple[int, ...]) -> TrainableG
         proto.graph.initializer.append(
             onnx.numpy_helper.from_array(np.abs(values) if "var" in name else values, _dotted(name))
         )
-    for node in proto.graph.node:
+    for node in list(proto.graph.node):
         node.name = node.output[0]
+        if node.op_type == "Constant":  # a network from a file has them as initializers
+            node.attribute[0].t.name = node.output[0]
+            proto.graph.initializer.append(node.attribute[0].t)
+            proto.graph.node.remove(node)
     return TrainableGraph.from_model(ir.from_proto(onnx.shape_inference.infer_shapes(proto)), "net.onnx")
 
 

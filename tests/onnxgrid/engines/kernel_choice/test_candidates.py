@@ -128,6 +128,14 @@ OTHERS: dict[str, tuple[TrainableGraph, set[str]]] = {
         network('y = InstanceNormalization (p, "w.weight", "w.bias")', w_weight=(4,), w_bias=(4,)),
         {NATIVE, "aten", "aten, channels last", "autograd", "autograd, channels last"},
     ),
+    "layer normalization": (
+        network('y = LayerNormalization <axis = -1> (p, "w.weight", "w.bias")', w_weight=(14,), w_bias=(14,)),
+        {NATIVE, "aten"},
+    ),
+    "resizing": (
+        network('s = Constant <value = float[4] {1, 1, 2, 3}> () y = Resize <mode = "linear"> (p, "", s)'),
+        {NATIVE, "aten", "aten, channels last", "autograd", "autograd, channels last"},
+    ),
     "a Relu alone": (network("a = Relu (p) b = Abs (a) y = Add (a, b)"), {NATIVE, "aten"}),
 }
 
