@@ -3,6 +3,8 @@
 * Pad with another mode than constant, or with axes of its own.
 * Slice with a negative step.
 * Split, if an output of it is not used: its gradient would leave that part out.
+* MaxPool that no kernel of ours computes: where a window holds nothing but NaN or minus infinity, ONNX Runtime's
+  gradient is written into other memory.
 * What the caller names besides.
 
 Each becomes an ATen node of the same name, inputs and outputs, whose kernel is the op's function in `TORCH_OPS`. And
@@ -15,6 +17,7 @@ from typing import Any
 
 import onnx_ir as ir
 
+from onnxgrid.engines.gradients.max_pooling import max_pool_arguments
 from onnxgrid.engines.torch_ops import HOST_INPUTS
 from onnxgrid.engines.training_mode import ATEN_DOMAIN
 
@@ -116,7 +119,12 @@ def _leaves_outputs(node: ir.Node) -> bool:
     return not all(value.uses() or value.is_graph_output() for value in node.outputs)
 
 
+def _pools_otherwise(node: ir.Node) -> bool:
+    return max_pool_arguments(node) is None
+
+
 UNCOVERED: dict[str, Callable[[ir.Node], bool]] = {
+    "MaxPool": _pools_otherwise,
     "Pad": _pads_otherwise,
     "Slice": _goes_backwards,
     "Split": _leaves_outputs,

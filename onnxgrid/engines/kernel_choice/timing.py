@@ -223,7 +223,7 @@ def _site_model(site: Site, candidate: Candidate, graph: TrainingNodes) -> ir.Mo
             new = _copies(old, values)
         for node in new:
             for output in node.outputs:
-                # ONNX Runtime's MaxPoolGrad takes the size of its output, but for the batch, from here.
+                # The batch may be a smaller one here.
                 shape: Sequence[int | None] | None = graph.shape_of(output)
                 if shape is not None and output.name in site.activations:
                     shape = [None, *shape[1:]]
