@@ -84,8 +84,11 @@ def _execute(operator: bytes, arguments: bytes, n_inputs: int, inputs: Any, n_ou
         tensors = [_tensor_from(inputs[i]) for i in range(n_inputs)]
         with torch.no_grad():
             results = _bound(operator, arguments)(*tensors)
+        borrowed = {tensor.untyped_storage().data_ptr() for tensor in tensors}
         for i in range(n_outputs):
-            outputs[i] = _managed_from(results[i])
+            # ONNX Runtime frees an input once nobody reads it, whatever an output that is a view of it does.
+            is_view = results[i].untyped_storage().data_ptr() in borrowed
+            outputs[i] = _managed_from(results[i].clone() if is_view else results[i])
     except BaseException as error:
         _failures.kept.append(error)
         for i in range(n_outputs):
