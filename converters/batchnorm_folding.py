@@ -12,6 +12,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
+from converters.port_layout import state_layout, stated_layout
 from converters.record import forget_folded
 from converters.roles import LAYER_KEY
 
@@ -69,10 +70,13 @@ def _fold(graph: ir.Graph, norm: ir.Node) -> bool:
         _add_bias(graph, layer, kernel, shift)
     (y,) = norm.outputs
     name = y.name if y.is_graph_output() else None
+    layout = stated_layout(y)
     y.replace_all_uses_with(x, replace_graph_outputs=True)
     graph.remove(norm, safe=True)
     if name is not None:
         x.name = layer.name = name
+        if layout is not None:
+            state_layout(x, layout)
     return True
 
 

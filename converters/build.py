@@ -31,6 +31,7 @@ from converters.network import Layer, Network, Ref, Step
 from converters.network_json import network_json
 from converters.notices import Notices
 from converters.plan import Plan, Recipe, planned
+from converters.port_layout import PortLayout, state_layout
 from converters.record import record
 from converters.roles import NETWORK_KEY
 
@@ -385,16 +386,17 @@ def _output_name(call_name: str, number: int) -> str:
 
 def _add_output(tensor: Tensor, name: str, builder: LayerBuilder, graph: GraphBuilder) -> None:
     """Make a value a graph output of this name: through a node if it is an input, or an output already."""
-    value = tensor.value
+    value, layout = tensor.value, PortLayout(tensor.layout.value)
     if graph.io_layout is IoLayout.CHANNELS_LAST and tensor.layout is Layout.CHANNELS_FIRST:
         if value.name == name and value.producer() is not None:
             graph.rename(value, graph.unique(f"{name}/channels_first"))
-        value = builder.keras_order(tensor).value
+        value, layout = builder.keras_order(tensor).value, PortLayout.CHANNELS_LAST
     taken = {other.name for other in (*graph.inputs.values(), *graph.outputs)}
     if value.producer() is None or any(value is other for other in graph.outputs) or name in taken:
         value = builder.op("Identity", [value])
     if name not in taken:
         graph.rename(value, name)  # another layer's, where this one has no node, as a linear activation
+    state_layout(value, layout)
     graph.outputs.append(value)
 
 

@@ -13,6 +13,7 @@ from converters.errors import ConversionError, UserError
 from converters.json_text import parse_json
 from converters.keras_json import network_from_json
 from converters.network import Network
+from converters.port_layout import LAYOUT_KEY
 from converters.roles import NETWORK_KEY, Role, initializer_roles
 
 __all__ = [
@@ -123,6 +124,9 @@ def _parts(model: ir.Model) -> Iterator[bytes]:
     for value in graph.inputs:
         sizes = () if value.shape is None else value.shape
         yield repr((value.name, [size if isinstance(size, int) else None for size in sizes])).encode()
+    for value in (*graph.inputs, *graph.outputs):
+        if LAYOUT_KEY in value.metadata_props:  # models of foreign tools, and graphs built by hand, say none
+            yield repr((value.name, value.metadata_props[LAYOUT_KEY])).encode()
     yield repr([value.name for value in graph.outputs]).encode()
     for name, role in sorted(roles.items()):
         tensor = graph.initializers[name].const_value

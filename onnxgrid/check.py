@@ -11,7 +11,7 @@ import numpy.typing as npt
 import onnx.reference
 import onnx_ir as ir
 
-from converters.layers.graph_builder import IoLayout
+from converters.port_layout import layouts_of
 from onnxgrid.errors import WorkFailed
 from onnxgrid.keras_reference import KerasInput, KerasReference, NoReference, keras_reference
 
@@ -87,13 +87,12 @@ class CheckReport:
 
 
 def check_model(
-    model: ir.Model, network: Path | None, *, io_layout: IoLayout, seed: int = 0, unfolded: ir.Model | None = None
+    model: ir.Model, network: Path | None, *, seed: int = 0, unfolded: ir.Model | None = None
 ) -> CheckReport:
     """What a model gives on random input, compared with Keras' own network under the same weights.
 
     Args:
         network: the file that the model was converted from; None if it cannot be read again.
-        io_layout: of the model's inputs and outputs.
         unfolded: the model before normalizations were folded in it, with the weights that Keras has.
 
     Raises:
@@ -103,7 +102,7 @@ def check_model(
     reference: KerasReference | None = None
     reason = ""
     try:
-        reference = keras_reference(source, network, io_layout)
+        reference = keras_reference(source, network)
         reference.take_weights(source)
     except NoReference as none:
         reason = str(none)
@@ -123,7 +122,9 @@ def check_model(
         wanted = reference.predict(run.inputs)
     except NoReference as none:
         return CheckReport(run.runtime, None, str(none))
-    difference = max(_difference(y, want) for y, want in zip(run.outputs, wanted, strict=True))
+    stated = zip(layouts_of(model.graph.outputs), run.outputs, strict=True)
+    outputs = [layout.in_keras_order(y) for layout, y in stated]
+    difference = max(_difference(y, want) for y, want in zip(outputs, wanted, strict=True))
     if not difference <= max(TOLERANCE, TOLERANCE_EPSILONS * reference.precision):
         raise WorkFailed(
             f"the check failed: the model differs from Keras on {reference.backend} by {difference:.1e} "
@@ -267,12 +268,12 @@ def _the_reference_gets_wrong(node: ir.Node) -> bool:
 
 
 def _difference(output: Array, want: Array) -> float:
-    """The largest difference relative to the largest value, whichever of the two layouts the output has."""
+    """The largest difference of two arrays relative to the largest value; infinite if their shapes differ."""
     output, want = _numeric(output), _numeric(want)
-    candidates = [output, np.moveaxis(output, 1, -1)] if output.ndim > 2 else [output]
-    fitting = [candidate for candidate in candidates if candidate.shape == want.shape]
+    if output.shape != want.shape:
+        return float("inf")
     scale = max(np.abs(want).max(), np.finfo(np.float32).tiny)
-    return min((float(np.abs(candidate - want).max() / scale) for candidate in fitting), default=float("inf"))
+    return float(np.abs(output - want).max() / scale)
 
 
 def _numeric(output: Array) -> Array:

@@ -168,7 +168,7 @@ def convert(
     if fold_batchnorm:
         model = unfolded.clone()
         fold_batch_normalization(model)
-    checked = _checked(model, source, io_layout, seed, unfolded) if check else None
+    checked = _checked(model, source, seed, unfolded) if check else None
     keras = network_of_keras(unfolded, str(network)) if by_network else None
     saved = _save_weights(weights_out, unfolded, str(network), keras)
     if output is not None:
@@ -176,11 +176,11 @@ def convert(
     return Conversion(model, filled, checked, saved)
 
 
-def _checked(model: ir.Model, network: Path, io_layout: IoLayout, seed: int, unfolded: ir.Model) -> "CheckReport":
+def _checked(model: ir.Model, network: Path, seed: int, unfolded: ir.Model) -> "CheckReport":
     from onnxgrid.check import check_model  # loads what runs models
 
     again = network if network.is_file() else None  # what came through a pipe is gone
-    return check_model(model, again, io_layout=io_layout, seed=seed, unfolded=unfolded)
+    return check_model(model, again, seed=seed, unfolded=unfolded)
 
 
 def to_keras(model: Located, output: Located | None = None, *, weights_out: Located | None = None) -> KerasConversion:

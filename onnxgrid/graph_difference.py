@@ -43,7 +43,8 @@ def _port(port: PortSummary | None) -> str:
     if port is None:
         return "absent"
     sizes = "of unknown rank" if port.shape is None else f"({', '.join(str(size) for size in port.shape)})"
-    return f"{port.dtype} {sizes}"
+    layout = "" if port.layout is None else f", {port.layout.words}"
+    return f"{port.dtype} {sizes}{layout}"
 
 
 def nodes_by_layer(model: ir.Model) -> dict[str, list[ir.Node]]:

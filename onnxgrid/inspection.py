@@ -8,6 +8,7 @@ from typing import Any
 
 import onnx_ir as ir
 
+from converters.port_layout import PortLayout, stated_layout
 from converters.roles import (
     CLASS_NAME_KEY,
     LAYER_KEY,
@@ -62,11 +63,12 @@ FLOAT_NAMES = {ir.DataType.FLOAT: "float32", ir.DataType.DOUBLE: "float64"}
 
 @dataclass(frozen=True)
 class PortSummary:
-    """An input or output of the graph."""
+    """An input or output of the graph; its layout is None where the model does not say it, as foreign ones do not."""
 
     name: str
     dtype: str | None
     shape: Shape | None
+    layout: PortLayout | None = None
 
 
 @dataclass(frozen=True)
@@ -156,6 +158,8 @@ class ModelSummary:
         summary = asdict(self)
         for written, layer in zip(summary["layers"], self.layers, strict=True):
             written["parameters"] = layer.parameters
+        for port in (*summary["inputs"], *summary["outputs"]):
+            port["layout"] = None if port["layout"] is None else port["layout"].value
         summary["totals"] = {
             "parameters": self.total_parameters,
             "trainable_parameters": self.trainable_parameters,
@@ -173,6 +177,7 @@ def inspect_model(path: Path | str) -> ModelSummary:
 
     Raises:
         WeightFileError: if the file cannot be read.
+        ConversionError: if the model says a layout that is none.
     """
     path = Path(path)
     if path.suffix.lower() == ".onnx":
@@ -265,7 +270,12 @@ def _tensor_of_initializer(model: ir.Model, name: str, role: InitializerRole) ->
 
 def _ports(values: Iterable[ir.Value]) -> tuple[PortSummary, ...]:
     return tuple(
-        PortSummary(value.name or "", None if value.dtype is None else _dtype(value.dtype), _shape(value.shape))
+        PortSummary(
+            value.name or "",
+            None if value.dtype is None else _dtype(value.dtype),
+            _shape(value.shape),
+            stated_layout(value),
+        )
         for value in values
     )
 

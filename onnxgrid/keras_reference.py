@@ -18,10 +18,7 @@ import onnx_ir as ir
 from converters.errors import ConversionError
 from converters.keras_archive import ARCHIVE_SUFFIX, archived_config
 from converters.keras_wrappers import TIME_DISTRIBUTED
-from converters.layers.data_format import input_layout
-from converters.layers.graph_builder import IoLayout
-from converters.layers.tensor import Layout
-from converters.record import read_record
+from converters.port_layout import PortLayout, layouts_of
 from converters.to_keras import to_keras
 from converters.weights.keras_names import NetworkLayer, network_layers
 from converters.weights.keras_variables import NOT_WEIGHTS, KerasVariable, keras_variables
@@ -60,31 +57,6 @@ class NoReference(Exception):
 
 
 @dataclass(frozen=True)
-class _Axes:
-    """How the axes of the model's inputs lie to those of Keras' inputs.
-
-    Args:
-        moved: whether the channels of inputs of three axes or more stand first in the model, and last in Keras.
-    """
-
-    moved: bool
-
-    @classmethod
-    def between(cls, model: ir.Model, io_layout: IoLayout) -> "_Axes":
-        """Those of a model that was converted, normalizations not folded."""
-        last_in_keras = input_layout(read_record(model, str(model.graph.name))) is Layout.CHANNELS_FIRST
-        return cls(last_in_keras and io_layout is IoLayout.CHANNELS_FIRST)
-
-    def to_keras(self, x: Array) -> Array:
-        """An input of the model, as Keras takes it."""
-        return np.moveaxis(x, 1, -1) if self.moved and x.ndim > 2 else x
-
-    def from_keras(self, shape: Sequence[int | None]) -> tuple[int | None, ...]:
-        """The sizes of an input of Keras, in the order of the model."""
-        return (None, shape[-1], *shape[1:-1]) if self.moved and len(shape) > 2 else tuple(shape)
-
-
-@dataclass(frozen=True)
 class KerasInput:
     """An input of a model of Keras.
 
@@ -109,11 +81,13 @@ class KerasReference:
     _model: Any
     _layers: Mapping[str, NetworkLayer]
     """Those of the converted model, by their names in Keras."""
-    _axes: _Axes
+    _layouts: Sequence[PortLayout]
+    """Of the converted model's inputs."""
 
     @property
     def inputs(self) -> list[KerasInput]:
-        return [KerasInput(self._axes.from_keras(x.shape), str(x.dtype)) for x in self._model.inputs]
+        pairs = zip(self._layouts, self._model.inputs, strict=True)
+        return [KerasInput(layout.in_graph_order(x.shape), str(x.dtype)) for layout, x in pairs]
 
     @property
     def backend(self) -> str:
@@ -143,14 +117,14 @@ class KerasReference:
                 variable.assign(values)
 
     def predict(self, inputs: Iterable[Array]) -> list[Array]:
-        """What Keras gives for inputs in the order of the converted model.
+        """What Keras gives, its axes as Keras has them, for inputs in the order of the converted model.
 
         Raises:
             NoReference: if it cannot run the network, as Keras on torch cannot run all of them.
         """
         import keras  # type: ignore[import-untyped,unused-ignore]
 
-        given = [self._axes.to_keras(x) for x in inputs]
+        given = [layout.in_keras_order(x) for layout, x in zip(self._layouts, inputs, strict=True)]
         try:
             outputs = self._model(given if len(given) > 1 else given[0], training=False)
         except KERAS_ERRORS as error:
@@ -163,12 +137,11 @@ def _as_numpy(tensor: Any) -> Array:
     return np.asarray(tensor.detach() if hasattr(tensor, "detach") else tensor)
 
 
-def keras_reference(model: ir.Model, network: Path | None, io_layout: IoLayout) -> KerasReference:
+def keras_reference(model: ir.Model, network: Path | None) -> KerasReference:
     """What to compare a converted model with.
 
     Args:
         network: the file that it was converted from; None if it cannot be read again.
-        io_layout: of the model's inputs and outputs.
 
     Raises:
         NoReference: if there is nothing.
@@ -177,10 +150,7 @@ def keras_reference(model: ir.Model, network: Path | None, io_layout: IoLayout) 
         raise NoReference("Keras is not installed")
     if find_spec("torch") is not None:
         os.environ.setdefault("KERAS_BACKEND", "torch")
-    try:
-        axes = _Axes.between(model, io_layout)
-    except ConversionError as error:
-        raise NoReference(error.problem) from error
+    layouts = layouts_of(model.graph.inputs)
     unread: NoReference | None = NoReference("the network came from the standard input")
     if network is not None:
         try:
@@ -189,14 +159,14 @@ def keras_reference(model: ir.Model, network: Path | None, io_layout: IoLayout) 
             unread = error
         else:
             unread = None
-            if _fits(model, loaded, axes):
-                return KerasReference(False, loaded, {layer.name: layer for layer in network_layers(model)}, axes)
+            if _fits(model, loaded, layouts):
+                return KerasReference(False, loaded, {layer.name: layer for layer in network_layers(model)}, layouts)
     try:
         given_back = to_keras(model, str(network))
     except ConversionError as error:
         raise unread or NoReference(error.problem) from error
     layers = {layer.keras_name: layer for layer in given_back.layers}
-    return KerasReference(True, _load(given_back.json), layers, axes)
+    return KerasReference(True, _load(given_back.json), layers, layouts)
 
 
 def _text(network: Path) -> str:
@@ -205,7 +175,7 @@ def _text(network: Path) -> str:
     return network.read_text(encoding="utf-8-sig")
 
 
-def _fits(model: ir.Model, keras_model: Any, axes: _Axes) -> bool:
+def _fits(model: ir.Model, keras_model: Any, layouts: Sequence[PortLayout]) -> bool:
     """Whether they have the same inputs, with the same sizes where both know them."""
     if len(model.graph.inputs) != len(keras_model.inputs):
         return False  # the graph lacks those that no output depends on
@@ -213,9 +183,9 @@ def _fits(model: ir.Model, keras_model: Any, axes: _Axes) -> bool:
 
     if type(keras_model) is not keras.Sequential and dict in (type(keras_model.input), type(keras_model.output)):
         return False  # Keras has them in the order of their keys, the graph in that of the file
-    for value, x in zip(model.graph.inputs, keras_model.inputs, strict=True):
+    for value, x, layout in zip(model.graph.inputs, keras_model.inputs, layouts, strict=True):
         assert value.shape is not None
-        moved = axes.from_keras(x.shape)
+        moved = layout.in_graph_order(x.shape)
         known = [(m, n) for m, n in zip(value.shape, moved, strict=True) if isinstance(m, int) and n is not None]
         if any(m != n for m, n in known):
             return False

@@ -22,6 +22,7 @@ from converters.layers.opsets import find_translation
 from converters.layers.tensor import Layout, Size, Tensor, shown
 from converters.model_file import MAX_MODEL_BYTES
 from converters.network import Call, Layer
+from converters.port_layout import PortLayout, state_layout
 from converters.roles import (
     CLASS_NAME_KEY,
     FIXED_KEY,
@@ -108,6 +109,7 @@ class LayerBuilder:
         declared = [BATCH, *sizes[1:], sizes[0]] if moved else [BATCH, *sizes]
         value = ir.Value(name=self.call_name, shape=ir.Shape(declared), type=ir.TensorType(ir.DataType.FLOAT))
         self._require_size(value, "the input")
+        state_layout(value, PortLayout.CHANNELS_LAST if moved else PortLayout(layout.value))
         self._graph.inputs[self.name] = value
         if moved:
             value = self.transposed(value, (0, len(sizes), *range(1, len(sizes))))

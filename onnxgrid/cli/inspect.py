@@ -87,7 +87,8 @@ def _class(layer: "LayerSummary") -> str:
 
 
 def _port(port: "PortSummary") -> str:
-    return f"{port.name} {port.dtype or ''} {_shape(port.shape)}".rstrip()
+    layout = "" if port.layout is None else f", {port.layout.words}"
+    return f"{port.name} {port.dtype or ''} {_shape(port.shape)}".rstrip() + layout
 
 
 def _shape(shape: tuple[int | str | None, ...] | None) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import onnx_ir as ir
 import torch
 
+from converters.port_layout import PortLayout, stated_layout
 from onnxgrid.data import Batch, Dataset, TargetKind
 from onnxgrid.errors import DataError
 from onnxgrid.losses import BinaryCrossEntropy, BinaryCrossEntropyWithLogits, Loss, NegativeLogLikelihood
@@ -20,6 +21,8 @@ ENDINGS: dict[type[Loss], tuple[str, tuple[str, ...], str]] = {
 }
 """Loss -> what its outputs should be, the ops that make them so, advice."""
 
+CHANNELS_FIRST_AGAIN = "Convert the network without --io-layout channels_last."
+
 Size = int | None
 """None where the graph leaves it open."""
 
@@ -32,15 +35,18 @@ def require_fit(model: ir.Model, network_place: str, dataset: Dataset, data_plac
         data_place: the folder or file of the inputs, for errors.
 
     Raises:
-        DataError: naming both shapes, or both numbers of classes; or that the network takes batches of one size only.
+        DataError: naming both shapes, or both numbers of classes; that the network takes batches of one size only; or
+            that its channels are last where they have to be first.
     """
     inputs, targets = dataset[0]
     place = f"{data_place} and {network_place}"
     _require_open_batch(model.graph.inputs[0], network_place)
     wanted = _sample_shape(model.graph.inputs[0])
+    _require_channels_of_images_first(model.graph.inputs[0], network_place, dataset)
+    layout = (stated_layout(model.graph.inputs[0]) or PortLayout.CHANNELS_FIRST).words
     if not _matches(inputs.shape, wanted):
         raise DataError(
-            f"the samples have the shape {tuple(inputs.shape)}, the network's input {_text(wanted)} (channels first)",
+            f"the samples have the shape {tuple(inputs.shape)}, the network's input {_text(wanted)} ({layout})",
             place=place,
             fix="Give data of that size, or change the input shape of the network.",
         )
@@ -48,6 +54,7 @@ def require_fit(model: ir.Model, network_place: str, dataset: Dataset, data_plac
         return
     output = _sample_shape(model.graph.outputs[0])
     if loss.target_kind is TargetKind.CLASS_INDICES:
+        _require_classes_first(model.graph.outputs[0], network_place)
         _require_classes(output, place, dataset, loss)
         output = (*output[1:],) if output else output
     if not _matches(targets.shape, output):
@@ -66,6 +73,25 @@ def _require_open_batch(value: ir.Value, network_place: str) -> None:
             "the last batch of a data set may be smaller",
             place=network_place,
             fix="Export the network with a symbolic batch axis.",
+        )
+
+
+def _require_channels_of_images_first(value: ir.Value, network_place: str, dataset: Dataset) -> None:
+    if dataset.kind == "images" and stated_layout(value) is PortLayout.CHANNELS_LAST:
+        raise DataError(
+            f"the network's input '{value.name}' has its channels last, and images have them first",
+            place=network_place,
+            fix=CHANNELS_FIRST_AGAIN,
+        )
+
+
+def _require_classes_first(value: ir.Value, network_place: str) -> None:
+    if stated_layout(value) is PortLayout.CHANNELS_LAST:
+        raise DataError(
+            f"the network's output '{value.name}' has its channels last, and the loss takes classes from the first "
+            "axis behind the batch",
+            place=network_place,
+            fix=CHANNELS_FIRST_AGAIN,
         )
 
 

@@ -12,6 +12,7 @@ import onnx_ir as ir
 import onnxruntime as ort
 
 import converters
+from converters.port_layout import PortLayout, layouts_of
 from tests.converters.keras_parameters import NOT_CONVERTED, parameters
 
 RELATIVE_TOLERANCE = 1e-5
@@ -157,6 +158,8 @@ def assert_equals_keras(
     else:
         expected = compute(*map(keras.ops.convert_to_tensor, inputs))
     converted = convert_keras(model, folder, edit)
+    assert_states_layouts(converted.graph.inputs, raw=raw_inputs)
+    assert_states_layouts(converted.graph.outputs, raw=raw_outputs)
     outputs = run_onnx(converted, *inputs, raw_inputs=raw_inputs, raw_outputs=raw_outputs)
     wanted = [np.asarray(y.detach()) for y in (expected if isinstance(expected, list | tuple) else [expected])]
     for output, want, value in zip(outputs, wanted, converted.graph.outputs, strict=True):
@@ -165,6 +168,13 @@ def assert_equals_keras(
         np.testing.assert_allclose(output, want, rtol=0, atol=RELATIVE_TOLERANCE * np.abs(want).max())
         assert_declares(value, want.shape if raw_outputs else channels_first(want).shape)
     return converted
+
+
+def assert_states_layouts(values: Sequence[ir.Value], *, raw: bool) -> None:
+    """Inputs or outputs say of themselves that their axes lie as they were found to lie."""
+    as_in_keras = [raw or len(value.shape) < 3 for value in values]
+    want = [PortLayout.KERAS if same else PortLayout.CHANNELS_FIRST for same in as_in_keras]
+    assert layouts_of(values) == want
 
 
 def assert_declares(value: ir.Value, shape: tuple[int, ...]) -> None:

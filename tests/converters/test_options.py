@@ -18,10 +18,13 @@ from converters.batchnorm_folding import fold_batch_normalization
 from converters.errors import ConversionError
 from converters.layers.graph_builder import IoLayout
 from converters.layers.opsets import MAX_OPSET, MIN_OPSET
+from converters.port_layout import PortLayout, layouts_of
 from tests.converters.keras_oracle import put_weights, randomize, run_onnx
 from tests.converters.published_networks import xception_unet, yolo_v3
 
 SHAPE = (8, 12, 3)
+
+FIRST, LAST, AS_IN_KERAS = PortLayout.CHANNELS_FIRST, PortLayout.CHANNELS_LAST, PortLayout.KERAS
 
 ORT_MAX_OPSET = 21
 """The newest that ONNX Runtime 1.19 knows. Of older ones the reference of onnx gets BatchNormalization wrong."""
@@ -110,6 +113,8 @@ def test_channels_last_puts_one_transpose_at_each_border(tmp_path: Path) -> None
     proto = ir.to_proto(last)
     onnx.checker.check_model(proto, full_check=True)
     assert_close(onnx.reference.ReferenceEvaluator(proto).run(None, {"x": x}), predicted(model, x))
+    assert layouts_of([*first.graph.inputs, *first.graph.outputs]) == [FIRST, FIRST, AS_IN_KERAS]
+    assert layouts_of([*last.graph.inputs, *last.graph.outputs]) == [LAST, LAST, AS_IN_KERAS]
 
 
 def test_channels_last_leaves_no_transposes_that_cancel(tmp_path: Path) -> None:
@@ -179,7 +184,9 @@ def foldable() -> keras.Model:
 def test_folding_keeps_the_numbers_and_the_names(tmp_path: Path) -> None:
     model = foldable()
     result = converted(model, tmp_path)
+    layouts = layouts_of(result.graph.outputs)
     assert fold_batch_normalization(result) == 5
+    assert layouts_of(result.graph.outputs) == layouts
     names = ("conv", "up", "depth", "point", "dense")
     kept = [f"kept_norm.{name}" for name in ("weight", "bias", "running_mean", "running_var")]
     expected = [f"{name}.{part}" for name in names for part in ("weight", "bias")] + kept

@@ -21,6 +21,7 @@ from converters.layers.graph_builder import IoLayout
 from converters.layers.opsets import MAX_OPSET, MIN_OPSET
 from converters.network import Network
 from converters.network_json import network_json
+from converters.port_layout import PortLayout, layouts_of, state_layout
 from converters.record import FOLDED_KEY, RECORD_DIGEST_KEY, RECORD_KEY, read_record, require_unchanged
 from converters.weights.onnx import open_onnx
 from onnxgrid import transplant
@@ -131,6 +132,8 @@ def test_new_weights_change_nothing(network: Path, tmp_path: Path) -> None:
     for name in ("target.onnx", "out.onnx", "again.onnx"):
         assert converters.to_keras_json(tmp_path / name) == want
         assert converters.to_keras_json(open_onnx(tmp_path / name)) == want
+        model = open_onnx(tmp_path / name)
+        assert layouts_of([*model.graph.inputs, *model.graph.outputs]) == [PortLayout.CHANNELS_FIRST] * 2
 
 
 AGAIN = (
@@ -159,6 +162,10 @@ def change_an_input(model: ir.Model) -> None:
     model.graph.inputs[0].shape = ir.Shape(["N", 3, 8, 16])
 
 
+def change_an_order_of_axes(model: ir.Model) -> None:
+    state_layout(model.graph.outputs[0], PortLayout.KERAS)
+
+
 def remove_a_layer(model: ir.Model) -> None:
     node = next(node for node in model.graph if node.op_type == "BatchNormalization")
     node.outputs[0].replace_all_uses_with(node.inputs[0])
@@ -182,6 +189,7 @@ CHANGES = [
     change_a_constant,
     change_what_is_never_trained,
     change_an_input,
+    change_an_order_of_axes,
     remove_a_layer,
     change_the_network,
     remove_the_digest,

@@ -179,7 +179,8 @@ def test_a_convolutional_network_goes_from_coarse_to_fine(folder: Path) -> None:
     assert final(folder / "fine/log_test.txt")[-1] == pytest.approx(result["epochs"][-1]["accuracy"], abs=1e-6)
 
     shown = json.loads(onnxgrid(folder, "inspect", result["checkpoint"], "--json").stdout)
-    assert shown["inputs"] == [{"name": "image", "dtype": "float32", "shape": ["N", 1, 16, 16]}]
+    port = {"name": "image", "dtype": "float32", "shape": ["N", 1, 16, 16], "layout": "channels_first"}
+    assert shown["inputs"] == [port]
     assert "conv_1.weight" in onnxgrid(folder, "inspect", result["checkpoint"]).stdout
     assert accuracy_of(folder / result["checkpoint"], folder / "data/digits_16/test") == pytest.approx(
         result["epochs"][-1]["accuracy"]

@@ -14,11 +14,10 @@ from keras import layers as kl
 import converters
 from converters.batchnorm_folding import fold_batch_normalization
 from converters.layers.graph_builder import IoLayout
+from converters.port_layout import PortLayout, state_layout
 from converters.record import RECORD_DIGEST_KEY
 from onnxgrid.check import CheckReport, check_model
 from onnxgrid.errors import WorkFailed
-
-FIRST = IoLayout.CHANNELS_FIRST
 
 
 @pytest.fixture
@@ -32,7 +31,7 @@ def network(tmp_path: Path) -> Path:
 
 
 def test_a_right_model_equals_keras(network: Path) -> None:
-    report = check_model(converters.convert(network), network, io_layout=FIRST)
+    report = check_model(converters.convert(network), network)
     assert report.reason == ""
     assert report.difference is not None
     assert report.difference < 1e-5
@@ -51,7 +50,7 @@ def test_numbers_that_are_not_finite_fail(network: Path) -> None:
     model = converters.convert(network)
     set_values(model, "head.bias", float("inf"))
     with pytest.raises(WorkFailed) as error:
-        check_model(model, network, io_layout=FIRST)
+        check_model(model, network)
     assert str(error.value) == (
         "the check failed: output 'head' holds numbers that are not finite\n"
         "  Check the weights; with untrained ones, another --seed may do."
@@ -65,7 +64,36 @@ def test_another_network_fails(network: Path) -> None:
     conv["config"]["activation"] = "relu"
     network.write_text(json.dumps(description))
     with pytest.raises(WorkFailed, match="the check failed: the model differs from Keras on torch by"):
-        check_model(model, network, io_layout=FIRST)
+        check_model(model, network)
+
+
+def cube(folder: Path, io_layout: IoLayout) -> tuple[ir.Model, Path]:
+    """A network whose inputs and outputs have the same sizes whichever way their axes lie."""
+    x = keras.Input((4, 4, 4), name="x")
+    (folder / "cube.json").write_text(keras.Model(x, kl.Conv2D(4, 3, padding="same", name="conv")(x)).to_json())
+    return converters.convert(folder / "cube.json", io_layout=io_layout), folder / "cube.json"
+
+
+@pytest.mark.parametrize("io_layout", IoLayout)
+def test_axes_of_equal_sizes_are_compared_as_the_model_states_them(io_layout: IoLayout, tmp_path: Path) -> None:
+    model, path = cube(tmp_path, io_layout)
+    report = check_model(model, path)
+    assert report.difference is not None
+    assert report.difference < 1e-5
+
+
+SWAPPED = {IoLayout.CHANNELS_FIRST: PortLayout.KERAS, IoLayout.CHANNELS_LAST: PortLayout.CHANNELS_FIRST}
+
+
+@pytest.mark.parametrize("end", ["input", "output"])
+@pytest.mark.parametrize("io_layout", IoLayout)
+def test_an_order_of_axes_that_is_stated_wrongly_fails_though_the_sizes_agree(
+    io_layout: IoLayout, end: str, tmp_path: Path
+) -> None:
+    model, path = cube(tmp_path, io_layout)
+    state_layout((model.graph.inputs if end == "input" else model.graph.outputs)[0], SWAPPED[io_layout])
+    with pytest.raises(WorkFailed, match="the check failed: the model differs from Keras on torch by"):
+        check_model(model, path)
 
 
 UNREADABLE: dict[str, Any] = {"from the standard input": None, "not a network that Keras knows": []}
@@ -76,7 +104,7 @@ def test_a_file_that_keras_cannot_load_is_given_back_to_it(text: Any, network: P
     model = converters.convert(network)
     if text is not None:
         network.write_text(json.dumps(text))
-    report = check_model(model, None if text is None else network, io_layout=FIRST)
+    report = check_model(model, None if text is None else network)
     assert report.given_back
     assert report.difference is not None
     assert report.difference < 1e-5
@@ -89,7 +117,7 @@ def test_a_file_that_keras_cannot_load_is_given_back_to_it(text: Any, network: P
 @pytest.mark.parametrize("io_layout", IoLayout)
 def test_a_model_of_another_size_than_the_file_s_is_compared_at_its_own(io_layout: IoLayout, network: Path) -> None:
     model = converters.convert(network, input_shape=(3, 10, 14), io_layout=io_layout)
-    report = check_model(model, network, io_layout=io_layout)
+    report = check_model(model, network)
     assert report.given_back
     assert report.difference is not None
     assert report.difference < 1e-5
@@ -98,7 +126,7 @@ def test_a_model_of_another_size_than_the_file_s_is_compared_at_its_own(io_layou
 def compared(model: keras.Model, folder: Path) -> CheckReport:
     path = folder / "net.json"
     path.write_text(model.to_json())
-    return check_model(converters.convert(path), path, io_layout=FIRST)
+    return check_model(converters.convert(path), path)
 
 
 def whole_numbers() -> keras.Model:
@@ -159,7 +187,7 @@ def test_a_network_with_channels_first_in_keras_is_compared(tmp_path: Path) -> N
     x = kl.GlobalAveragePooling2D(data_format="channels_first")(kl.BatchNormalization(axis=1)(x))
     path = tmp_path / "first.json"
     path.write_text(keras.Model(inputs, kl.Dense(5)(x)).to_json())
-    report = check_model(converters.convert(path), path, io_layout=FIRST)
+    report = check_model(converters.convert(path), path)
     assert not report.given_back
     assert report.difference is not None
     assert report.difference < 1e-5
@@ -168,13 +196,13 @@ def test_a_network_with_channels_first_in_keras_is_compared(tmp_path: Path) -> N
 def test_a_file_with_an_input_that_nothing_takes_is_compared(tmp_path: Path) -> None:
     x, unused = keras.Input((5,), name="x"), keras.Input((4,), name="unused")
     (tmp_path / "net.json").write_text(keras.Model([x, unused], kl.Dense(3)(x)).to_json())
-    report = check_model(converters.convert(tmp_path / "net.json"), tmp_path / "net.json", io_layout=FIRST)
+    report = check_model(converters.convert(tmp_path / "net.json"), tmp_path / "net.json")
     assert report.given_back
     assert report.difference is not None
 
 
 def test_open_sizes_are_compared_at_those_of_the_file(network: Path) -> None:
-    report = check_model(converters.convert(network, dynamic_spatial=True), network, io_layout=FIRST)
+    report = check_model(converters.convert(network, dynamic_spatial=True), network)
     assert not report.given_back
     assert report.difference is not None
 
@@ -182,7 +210,7 @@ def test_open_sizes_are_compared_at_those_of_the_file(network: Path) -> None:
 @pytest.mark.parametrize("name", ["keras2/unet", "keras2/operations"])
 def test_a_file_of_keras_2_is_compared(name: str) -> None:
     path = Path(__file__).parents[1] / "converters" / "data" / f"{name}.json"
-    report = check_model(converters.convert(path), path, io_layout=FIRST)
+    report = check_model(converters.convert(path), path)
     assert report.given_back
     assert report.difference is not None
     assert report.difference < 1e-5
@@ -196,7 +224,7 @@ def folded(model: ir.Model) -> ir.Model:
 
 def test_a_folded_model_is_compared_too(network: Path) -> None:
     model = converters.convert(network)
-    report = check_model(folded(model), network, io_layout=FIRST, unfolded=model)
+    report = check_model(folded(model), network, unfolded=model)
     assert report.difference is not None
     assert report.difference < 1e-5
 
@@ -206,18 +234,18 @@ def test_a_model_that_was_folded_wrongly_fails(network: Path) -> None:
     wrong = folded(model)
     set_values(wrong, "conv.bias", 0.5)
     with pytest.raises(WorkFailed, match="the check failed: the model differs from Keras on torch by"):
-        check_model(wrong, network, io_layout=FIRST, unfolded=model)
+        check_model(wrong, network, unfolded=model)
 
 
 def test_what_is_not_compared_says_why_in_a_few_words(network: Path) -> None:
     model = converters.convert(network)
     model.metadata_props[RECORD_DIGEST_KEY] = ""  # so that there is no network to give back
-    report = check_model(model, None, io_layout=FIRST)
+    report = check_model(model, None)
     assert (report.difference, report.reason) == (None, "the network came from the standard input")
     description = json.loads(network.read_text())
     del description["module"]
     network.write_text(json.dumps(description))
-    report = check_model(model, network, io_layout=FIRST)
+    report = check_model(model, network)
     assert report.difference is None
     assert report.reason.startswith("it cannot load the network (Could not locate class 'Functional'.")
     assert report.reason.endswith("...)")
@@ -227,7 +255,7 @@ def test_what_is_not_compared_says_why_in_a_few_words(network: Path) -> None:
 def test_an_output_that_no_input_changes_is_said_to_prove_little(network: Path) -> None:
     model = converters.convert(network)
     set_values(model, "head.weight", 0.0)
-    report = check_model(model, network, io_layout=FIRST)
+    report = check_model(model, network)
     assert report.lines()[1] == (
         "check: equals Keras to 0.0e+00 of the largest output, "
         "but gives the same for every input: with these weights that says little"
@@ -247,13 +275,13 @@ def test_layers_that_hold_others_have_their_weights_compared(tmp_path: Path) -> 
     path = tmp_path / "net.json"
     path.write_text(keras.Model([frames, words], kl.Attention(use_scale=True, name="late")([z, y])).to_json())
     model = converters.convert(path, seed=3)
-    report = check_model(model, path, io_layout=FIRST)
+    report = check_model(model, path)
     assert report.reason == ""
     assert report.varies
     assert report.difference is not None
     assert report.difference < 1e-5
     set_values(model, "both.backward.weight_ih", 0.7)
-    report = check_model(model, path, io_layout=FIRST)
+    report = check_model(model, path)
     assert report.difference is not None
     assert report.difference < 1e-5
 
@@ -262,13 +290,13 @@ def test_a_masked_sequence_of_a_new_opset_is_said_not_to_be_run(tmp_path: Path) 
     inputs = keras.Input((7, 3))
     path = tmp_path / "net.json"
     path.write_text(keras.Model(inputs, kl.LSTM(4)(kl.Masking()(inputs))).to_json())
-    report = check_model(converters.convert(path, opset=22), path, io_layout=FIRST)
+    report = check_model(converters.convert(path, opset=22), path)
     assert report.lines() == [
         "check: not compared with Keras: nothing here runs it: ONNX Runtime knows no opset 22, and the reference of "
         "onnx passes over masks"
     ]
     path.write_text(keras.Model(inputs, kl.LSTM(4)(inputs)).to_json())
-    report = check_model(converters.convert(path, opset=22), path, io_layout=FIRST)
+    report = check_model(converters.convert(path, opset=22), path)
     assert report.difference is not None
     assert report.difference < 1e-5
 
@@ -277,7 +305,7 @@ def test_dictionaries_of_inputs_and_outputs_are_compared(tmp_path: Path) -> None
     a, b = keras.Input((8, 11, 3), name="a"), keras.Input((5,), name="b")
     outputs = {"second": kl.Dense(4, name="dense")(b), "first": kl.Conv2D(2, 3, name="conv")(a)}
     (tmp_path / "net.json").write_text(keras.Model({"b": b, "a": a}, outputs).to_json())
-    report = check_model(converters.convert(tmp_path / "net.json"), tmp_path / "net.json", io_layout=FIRST)
+    report = check_model(converters.convert(tmp_path / "net.json"), tmp_path / "net.json")
     assert (report.reason, report.given_back) == ("", True)
     assert report.difference is not None
     assert report.difference < 1e-5
@@ -287,7 +315,7 @@ def test_what_keras_on_torch_averages_otherwise_is_not_compared(tmp_path: Path) 
     inputs = keras.Input((8, 12, 3), name="x")
     model = keras.Model(inputs, kl.AveragePooling2D(3, strides=2, padding="same")(inputs))
     (tmp_path / "net.json").write_text(model.to_json())
-    report = check_model(converters.convert(tmp_path / "net.json"), tmp_path / "net.json", io_layout=FIRST)
+    report = check_model(converters.convert(tmp_path / "net.json"), tmp_path / "net.json")
     assert report.difference is None
     assert report.reason == (
         'Keras on torch repeats the border where "same" pads an AveragePooling unevenly; '

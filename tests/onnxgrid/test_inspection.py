@@ -6,7 +6,9 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from converters.errors import WeightFileError
+from converters.errors import ConversionError, WeightFileError
+from converters.port_layout import LAYOUT_KEY, PortLayout, state_layout
+from onnxgrid.cli.inspect import totals_lines
 from onnxgrid.inspection import LayerSummary, PortSummary, TensorSummary, inspect_model
 from tests.small_models import numbered, save_small_model, small_model
 
@@ -108,6 +110,32 @@ def test_a_foreign_graph_is_summarised_by_node(tmp_path):
         LayerSummary("Relu_1", "", ("Relu",), (2, 4), (), True),
     )
     assert (summary.name, summary.operations, summary.total_parameters) == ("foreign", 2, 12)
+
+
+def test_layouts_are_those_that_the_model_states(tmp_path):
+    model = small_model(ARRAYS)
+    state_layout(model.graph.inputs[0], PortLayout.CHANNELS_LAST)
+    ir.save(model, tmp_path / "a.onnx")
+    summary = inspect_model(tmp_path / "a.onnx")
+    assert (summary.inputs[0].layout, summary.outputs[0].layout) == (PortLayout.CHANNELS_LAST, None)
+    written = summary.to_json()
+    assert (written["inputs"][0]["layout"], written["outputs"][0]["layout"]) == ("channels_last", None)
+    assert [line.split(": ")[1] for line in totals_lines(summary)[:2]] == [
+        "x float32 (N, 2, 5, 4), channels last",
+        "flat float32 (N, 3, 5, 4)",
+    ]
+
+
+def test_a_layout_that_is_none_is_refused(tmp_path):
+    model = small_model(ARRAYS)
+    model.graph.inputs[0].metadata_props[LAYOUT_KEY] = "sideways"
+    ir.save(model, tmp_path / "a.onnx")
+    with pytest.raises(ConversionError) as error:
+        inspect_model(tmp_path / "a.onnx")
+    assert str(error.value) == (
+        "'x', metadata 'onnxgrid.layout': says 'sideways', which is no order of axes that we know\n"
+        "  Write one of channels_first, channels_last, keras, or remove it."
+    )
 
 
 def test_external_data_is_not_read(tmp_path):

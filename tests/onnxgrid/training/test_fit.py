@@ -4,6 +4,7 @@ import onnx_ir as ir
 import pytest
 import torch
 
+from converters.port_layout import PortLayout, state_layout
 from onnxgrid.data import Batch
 from onnxgrid.data.columns import StoredColumn
 from onnxgrid.data.dataset import Dataset
@@ -20,11 +21,23 @@ def network(inputs: Sizes, outputs: Sizes | None) -> ir.Model:
     return ir.Model(ir.Graph([x], [y], nodes=[], opset_imports={"": 17}, name="net"), ir_version=9)
 
 
-def dataset(inputs: tuple[int, ...], targets: torch.Tensor | None, classes: tuple[str, ...] | None = None) -> Dataset:
+def channels_last(model: ir.Model) -> ir.Model:
+    """The model, changed: it states that its inputs and outputs have their channels last."""
+    for value in (*model.graph.inputs, *model.graph.outputs):
+        state_layout(value, PortLayout.CHANNELS_LAST)
+    return model
+
+
+def dataset(
+    inputs: tuple[int, ...],
+    targets: torch.Tensor | None,
+    classes: tuple[str, ...] | None = None,
+    kind: str = "samples",
+) -> Dataset:
     count = 1 if targets is None else len(targets)
     column = None if targets is None else StoredColumn(targets)
     names = tuple(f"{i}.npy" for i in range(count))
-    return Dataset(StoredColumn(torch.zeros(count, *inputs)), column, names=names, classes=classes, kind="samples")
+    return Dataset(StoredColumn(torch.zeros(count, *inputs)), column, names=names, classes=classes, kind=kind)
 
 
 def labels(*values: int) -> torch.Tensor:
@@ -58,6 +71,11 @@ FITTING: dict[str, tuple[ir.Model, Dataset, Loss | None]] = {
         MeanSquaredError(),
     ),
     "an output of unknown shape": (network(["N", 5], None), dataset((5,), torch.zeros(2, 7)), MeanSquaredError()),
+    "arrays as a network with channels last takes and gives them": (
+        channels_last(network(["N", 8, 9, 1], ["N", 8, 9, 2])),
+        dataset((8, 9, 1), torch.zeros(2, 8, 9, 2)),
+        MeanSquaredError(),
+    ),
     "no targets": (network(["N", 5], ["N", 3]), dataset((5,), None), MeanSquaredError()),
     "no loss": (network(["N", 5], ["N", 3]), dataset((5,), torch.zeros(2, 9)), None),
 }
@@ -109,6 +127,28 @@ UNFIT: dict[str, tuple[ir.Model, Dataset, Loss | None, str]] = {
         dataset((5,), labels(0, 1, 2)),
         NegativeLogLikelihood((1.0, 2.0)),
         "loss.weight: has 2 numbers, the network's output has 3 classes\n  Give one for each class.",
+    ),
+    "channels first for channels last": (
+        channels_last(network(["N", 8, 9, 1], ["N", 3])),
+        dataset((1, 8, 9), None),
+        None,
+        "data/x and net.json: the samples have the shape (1, 8, 9), the network's input (8, 9, 1) (channels last)\n"
+        "  Give data of that size, or change the input shape of the network.",
+    ),
+    "images for channels last, though the sizes agree": (
+        channels_last(network(["N", 3, 3, 3], ["N", 3])),
+        dataset((3, 3, 3), None, kind="images"),
+        None,
+        "net.json: the network's input 'x' has its channels last, and images have them first\n"
+        "  Convert the network without --io-layout channels_last.",
+    ),
+    "classes of pixels for channels last, though the sizes agree": (
+        channels_last(network(["N", 5], ["N", 3, 3, 3])),
+        dataset((5,), torch.zeros(2, 3, 3, dtype=torch.int64)),
+        NegativeLogLikelihood(),
+        "net.json: the network's output 'y' has its channels last, and the loss takes classes from the first axis "
+        "behind the batch\n"
+        "  Convert the network without --io-layout channels_last.",
     ),
     "a network for batches of one": (
         network([1, 5], [1, 3]),
