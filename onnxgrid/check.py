@@ -13,7 +13,7 @@ import onnx_ir as ir
 
 from converters.port_layout import layouts_of
 from onnxgrid.errors import WorkFailed
-from onnxgrid.keras_reference import KerasInput, KerasReference, NoReference, keras_reference
+from onnxgrid.keras_reference import REPORT, KerasInput, KerasReference, NoReference, keras_reference
 
 __all__ = ["CheckReport", "check_model"]
 
@@ -40,8 +40,6 @@ ORT_MAX_OPSET = 21
 
 FATAL_ONLY = 4
 """ONNX Runtime's severity level: its errors come as exceptions, and need not be printed as well."""
-
-REPORT = "Please report it with the network's JSON: a converted network should equal Keras to 1e-5."
 
 NOT_RUN = "nothing here runs it: ONNX Runtime knows no opset {opset}, and the reference of onnx passes over masks"
 
@@ -96,7 +94,8 @@ def check_model(
         unfolded: the model before normalizations were folded in it, with the weights that Keras has.
 
     Raises:
-        WorkFailed: if the model does not run, or gives numbers that are not finite, or others than Keras.
+        WorkFailed: if the model does not run, lacks a weight of Keras', or gives numbers that are not finite, or others
+            than Keras.
     """
     source = model if unfolded is None else unfolded
     reference: KerasReference | None = None
@@ -124,6 +123,7 @@ def check_model(
         return CheckReport(run.runtime, None, str(none))
     stated = zip(layouts_of(model.graph.outputs), run.outputs, strict=True)
     outputs = [layout.in_keras_order(y) for layout, y in stated]
+    _require_same_shapes(model, outputs, wanted)
     difference = max(_difference(y, want) for y, want in zip(outputs, wanted, strict=True))
     if not difference <= max(TOLERANCE, TOLERANCE_EPSILONS * reference.precision):
         raise WorkFailed(
@@ -133,6 +133,16 @@ def check_model(
         )
     varies = any(np.ptp(y, axis=0).max() > NOISE * np.abs(y).max() for y in map(_numeric, run.outputs))
     return CheckReport(run.runtime, difference, "", varies, reference.given_back)
+
+
+def _require_same_shapes(model: ir.Model, outputs: Sequence[Array], wanted: Sequence[Array]) -> None:
+    for value, output, want in zip(model.graph.outputs, outputs, wanted, strict=True):
+        if output.shape != want.shape:
+            raise WorkFailed(
+                f"the check failed: output '{value.name}' has the shape {output.shape} in Keras' order, "
+                f"and Keras gives {want.shape}",
+                fix=REPORT,
+            )
 
 
 def _what_to_do(reference: KerasReference) -> str:
@@ -268,10 +278,8 @@ def _the_reference_gets_wrong(node: ir.Node) -> bool:
 
 
 def _difference(output: Array, want: Array) -> float:
-    """The largest difference of two arrays relative to the largest value; infinite if their shapes differ."""
+    """The largest difference of two arrays of one shape, relative to the largest value that is wanted."""
     output, want = _numeric(output), _numeric(want)
-    if output.shape != want.shape:
-        return float("inf")
     scale = max(np.abs(want).max(), np.finfo(np.float32).tiny)
     return float(np.abs(output - want).max() / scale)
 

@@ -19,13 +19,17 @@ from converters.errors import ConversionError
 from converters.keras_archive import ARCHIVE_SUFFIX, archived_config
 from converters.keras_wrappers import TIME_DISTRIBUTED
 from converters.port_layout import PortLayout, layouts_of
+from converters.record import read_record
 from converters.to_keras import to_keras
 from converters.weights.keras_names import NetworkLayer, network_layers
 from converters.weights.keras_variables import NOT_WEIGHTS, KerasVariable, keras_variables
+from onnxgrid.errors import WorkFailed
 
-__all__ = ["KerasInput", "KerasReference", "NoReference", "keras_reference"]
+__all__ = ["REPORT", "KerasInput", "KerasReference", "NoReference", "keras_reference"]
 
 Array = npt.NDArray[Any]
+
+REPORT = "Please report it with the network's JSON: a converted network should equal Keras to 1e-5."
 
 MAX_SHOWN_CHARACTERS = 100
 """Of what Keras says: it likes to add the whole network."""
@@ -53,7 +57,7 @@ KERAS_FRAME = ("Exception encountered when calling", "Arguments received by")
 
 
 class NoReference(Exception):
-    """Why there is nothing to compare with; its text is for the user."""
+    """Why there is nothing to compare with, which is no fault of the model; its text is for the user."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,9 @@ class KerasReference:
     given_back: bool
     _model: Any
     _layers: Mapping[str, NetworkLayer]
-    """Those of the converted model, by their names in Keras."""
+    """Those of the converted model that have variables, by their names in Keras."""
+    _left_out: frozenset[str]
+    """Names of Keras' layers that the converted network does not hold, as no output depends on them."""
     _layouts: Sequence[PortLayout]
     """Of the converted model's inputs."""
 
@@ -103,17 +109,18 @@ class KerasReference:
         return max((EPSILONS.get(name, 0.0) for name in names), default=0.0)
 
     def take_weights(self, model: ir.Model) -> None:
-        """Change Keras' variables to the values of the converted model.
+        """Change Keras' variables to the values of the converted model; those that no output depends on stay.
 
         Raises:
-            NoReference: if one has no counterpart.
+            WorkFailed: if the model has no values for one, or values of another shape.
         """
         for name, keras_layer in _keras_layers(self._model, ""):
+            if name in self._left_out:
+                continue
             variables = [variable for variable in keras_layer.weights if variable.name not in NOT_WEIGHTS]
             arrays = _arrays(model, self._layers.get(name), [variable.name for variable in variables])
             for variable, values in zip(variables, arrays, strict=True):
-                if values is None or values.shape != tuple(variable.shape):
-                    raise NoReference(f"its variable '{name}/{variable.name}' has no counterpart in the model")
+                _require_counterpart(f"{name}/{variable.name}", tuple(variable.shape), values)
                 variable.assign(values)
 
     def predict(self, inputs: Iterable[Array]) -> list[Array]:
@@ -132,6 +139,21 @@ class KerasReference:
         return [_as_numpy(y) for y in keras.tree.flatten(outputs)]
 
 
+def _require_counterpart(variable: str, shape: tuple[int, ...], values: Array | None) -> None:
+    """Nothing, if the model has values of this shape for a variable of Keras'; Keras decides what a layer has."""
+    if values is None:
+        raise WorkFailed(
+            f"the check failed: Keras' variable '{variable}' has no counterpart among the model's initializers",
+            fix=REPORT,
+        )
+    if values.shape != shape:
+        raise WorkFailed(
+            f"the check failed: Keras' variable '{variable}' has the shape {shape}, and what the model has for it "
+            f"{values.shape} in Keras' order",
+            fix=REPORT,
+        )
+
+
 def _as_numpy(tensor: Any) -> Array:
     """A tensor of any backend, without its gradient, if torch has one for it."""
     return np.asarray(tensor.detach() if hasattr(tensor, "detach") else tensor)
@@ -145,6 +167,7 @@ def keras_reference(model: ir.Model, network: Path | None) -> KerasReference:
 
     Raises:
         NoReference: if there is nothing.
+        WorkFailed: if the network as it is given back is not that of the model.
     """
     if find_spec("keras") is None:
         raise NoReference("Keras is not installed")
@@ -160,13 +183,28 @@ def keras_reference(model: ir.Model, network: Path | None) -> KerasReference:
         else:
             unread = None
             if _fits(model, loaded, layouts):
-                return KerasReference(False, loaded, {layer.name: layer for layer in network_layers(model)}, layouts)
+                layers = {layer.name: layer for layer in network_layers(model)}
+                return KerasReference(False, loaded, layers, _left_out(model, loaded), layouts)
     try:
         given_back = to_keras(model, str(network))
     except ConversionError as error:
         raise unread or NoReference(error.problem) from error
     layers = {layer.keras_name: layer for layer in given_back.layers}
-    return KerasReference(True, _load(given_back.json), layers, layouts)
+    loaded = _load(given_back.json)
+    if not _fits(model, loaded, layouts):
+        raise WorkFailed(
+            "the check failed: the network as it is given back to Keras takes other inputs than the model", fix=REPORT
+        )
+    return KerasReference(True, loaded, layers, frozenset(), layouts)
+
+
+def _left_out(model: ir.Model, keras_model: Any) -> frozenset[str]:
+    """The names of Keras' layers that the network of a converted model does not hold.
+
+    Where Keras has a model within a model, it has all layers of it, whichever of its outputs are taken.
+    """
+    held = {layer.name for layer in read_record(model, str(model.graph.name)).layers}
+    return frozenset(name for name, _layer in _keras_layers(keras_model, "") if name not in held)
 
 
 def _text(network: Path) -> str:
@@ -185,6 +223,8 @@ def _fits(model: ir.Model, keras_model: Any, layouts: Sequence[PortLayout]) -> b
         return False  # Keras has them in the order of their keys, the graph in that of the file
     for value, x, layout in zip(model.graph.inputs, keras_model.inputs, layouts, strict=True):
         assert value.shape is not None
+        if len(value.shape) != len(x.shape):
+            return False
         moved = layout.in_graph_order(x.shape)
         known = [(m, n) for m, n in zip(value.shape, moved, strict=True) if isinstance(m, int) and n is not None]
         if any(m != n for m, n in known):

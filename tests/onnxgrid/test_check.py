@@ -96,6 +96,52 @@ def test_an_order_of_axes_that_is_stated_wrongly_fails_though_the_sizes_agree(
         check_model(model, path)
 
 
+REPORT = "  Please report it with the network's JSON: a converted network should equal Keras to 1e-5."
+
+
+def test_a_weight_that_keras_has_and_the_model_lacks_fails(network: Path) -> None:
+    model = converters.convert(network)
+    model.graph.initializers["conv.bias"].name = "conv.shift"
+    with pytest.raises(WorkFailed) as error:
+        check_model(model, network)
+    assert str(error.value) == (
+        "the check failed: Keras' variable 'conv/bias' has no counterpart among the model's initializers\n" + REPORT
+    )
+
+
+def test_a_weight_of_another_shape_than_keras_has_fails(network: Path) -> None:
+    model = converters.convert(network)
+    model.graph.initializers["head.bias"].const_value = ir.Tensor(np.zeros(3, np.float32), name="head.bias")
+    with pytest.raises(WorkFailed) as error:
+        check_model(model, network)
+    assert str(error.value) == (
+        "the check failed: Keras' variable 'head/bias' has the shape (5,), and what the model has for it (3,) in "
+        "Keras' order\n" + REPORT
+    )
+
+
+def test_an_output_of_another_shape_than_keras_gives_fails(network: Path) -> None:
+    model = converters.convert(network)
+    state_layout(model.graph.outputs[0], PortLayout.KERAS)
+    with pytest.raises(WorkFailed) as error:
+        check_model(model, network)
+    assert str(error.value) == (
+        "the check failed: output 'head' has the shape (2, 5, 6, 9) in Keras' order, and Keras gives (2, 6, 9, 5)\n"
+        + REPORT
+    )
+
+
+def test_layers_of_a_model_within_that_no_output_depends_on_need_no_weights(tmp_path: Path) -> None:
+    inside, x = keras.Input((5,)), keras.Input((5,))
+    both = keras.Model(
+        inside, [kl.Dense(3, name="taken")(inside), kl.Dense(4, name="passed_over")(inside)], name="both"
+    )
+    report = compared(keras.Model(x, both(x)[0]), tmp_path)
+    assert not report.given_back
+    assert report.difference is not None
+    assert report.difference < 1e-5
+
+
 UNREADABLE: dict[str, Any] = {"from the standard input": None, "not a network that Keras knows": []}
 
 
