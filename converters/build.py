@@ -7,6 +7,7 @@ input. What depends on a layer that has one cannot be judged, and is passed over
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from converters.plan import Plan, Recipe, planned
 from converters.port_layout import PortLayout, state_layout
 from converters.record import record
 from converters.roles import NETWORK_KEY
+from converters.stated_shapes import require_stated_shapes
 
 __all__ = ["DEFAULT_IR_VERSION", "DEFAULT_OPSET", "PRODUCER", "Outline", "build_model", "convert", "outline"]
 
@@ -121,6 +123,8 @@ def build_model(
         _require_every_size(plan, empty_graph)
     graph = empty_graph(SpatialSizes.OPEN if dynamic_spatial else SpatialSizes.DECLARED)
     build = _whole(plan, graph)
+    if input_shape is None and not dynamic_spatial:  # the file's own sizes
+        require_stated_shapes(network, build.tensors, notices, partial(_parameters_at, plan, empty_graph))
     _require_one_file(graph, network.place)
     for ref in network.outputs:
         call_name = plan.names[ref.layer, ref.call]
@@ -170,11 +174,7 @@ def outline(network: Network) -> Outline:
     tensors = _whole(plan, graph).tensors
     return Outline(
         {key: tuple(_open_sizes(output) for output in outputs) for key, outputs in tensors.items()},
-        {
-            name: tuple(tensor.shape.numpy())
-            for name in graph.owners
-            if (tensor := graph.initializers[name].const_value)
-        },
+        _parameter_shapes(graph),
     )
 
 
@@ -196,6 +196,27 @@ def _require_fit(network: Network, input_shape: tuple[int, ...] | None, io_layou
             place=network.place,
             fix="Convert it channels first: inputs and outputs are those of Keras then.",
         )
+
+
+def _parameters_at(
+    plan: Plan, empty_graph: Callable[[SpatialSizes], GraphBuilder], layer: Layer, keras_shape: tuple[int | None, ...]
+) -> dict[str, tuple[int, ...]]:
+    """The shapes that the parameters of a layer would have, if its only input had this one.
+
+    Raises:
+        ConversionError: if it cannot be made for that.
+    """
+    graph, recipe = empty_graph(SpatialSizes.DECLARED), plan.recipes[layer.name]
+    builder = LayerBuilder(graph, layer, call=layer.calls[0], order=0, call_name=plan.names[layer.name, 0])
+    recipe.entry.convert(recipe.config, [builder.input(keras_shape)], builder)
+    return _parameter_shapes(graph)
+
+
+def _parameter_shapes(graph: GraphBuilder) -> dict[str, tuple[int, ...]]:
+    """Name -> shape in ONNX' order of the parameters that were declared."""
+    return {
+        name: tuple(tensor.shape.numpy()) for name in graph.owners if (tensor := graph.initializers[name].const_value)
+    }
 
 
 def _open_sizes(tensor: Tensor) -> tuple[int | None, ...]:

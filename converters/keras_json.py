@@ -12,11 +12,12 @@ from converters.json_text import JsonArray, JsonObject, read_json
 from converters.keras_archive import ARCHIVE_SUFFIX, ARCHIVED_CONFIG, archived_keras_version, read_archived_config
 from converters.keras_calls import read_calls, read_refs
 from converters.keras_version import keras_version
-from converters.keras_wrappers import TIME_DISTRIBUTED, without_time_distributed
+from converters.keras_wrappers import TIME_DISTRIBUTED, inner_classes, without_time_distributed
 from converters.nested import inline
-from converters.network import Call, Layer, Network, Ref, check_references, drop_unreachable
+from converters.network import Call, Layer, Network, Ref, StatedShape, check_references, drop_unreachable
 from converters.node_def import read_node_def
 from converters.roles import IN_DISTRIBUTED_MODEL_KEY
+from converters.stated_shapes import shapes_of_layer
 
 __all__ = ["CONTAINERS", "network_from_json", "read_network"]
 
@@ -201,6 +202,7 @@ def _read_layers(container: _Container) -> list[Layer]:
                 layer.wrappers,
                 # Models keep their network flat (`network_json`), and remember this of its layers.
                 in_distributed_model=layer.config.get(IN_DISTRIBUTED_MODEL_KEY) is True,
+                stated_shapes=_stated_shapes(layer),
             )
         )
     if errors:
@@ -327,6 +329,15 @@ def _implicit_input(first: _Described, container: _Container) -> Layer:
 def _takes_previous(value: JsonObject, sequential: bool) -> bool:
     """Whether a layer is fed by the one before it in the list: where it does not say, or a Sequential says nothing."""
     return "inbound_nodes" not in value or (sequential and value["inbound_nodes"] in ([], None))
+
+
+def _stated_shapes(layer: _Described) -> tuple[StatedShape, ...]:
+    """What the file says of the layer's input, where that is computed and the layer itself sees it."""
+    if layer.kind in INPUT_CLASSES or layer.inner is not None or layer.wrappers:
+        return ()
+    if inner_classes(layer.kind, layer.config):  # Keras makes the layers within for the shapes that they say
+        return ()
+    return shapes_of_layer(layer.value, layer.config)
 
 
 def _calls(value: JsonObject, class_name: str, before: list[Layer], sequential: bool) -> Iterator[Call]:

@@ -12,8 +12,9 @@ from converters.errors import ConversionError, joined
 from converters.keys import Keys
 from converters.layers.core import SHAPE_KEYS, InputLayerConfig
 from converters.layers.masks import MASK, mask_operands
-from converters.network import Call, Layer, Network, Operand, Ref
+from converters.network import Call, InnerInput, Layer, Network, Operand, Ref
 from converters.notices import Notices
+from converters.stated_shapes import read_stated_shape
 from converters.training_calls import handed_on
 
 __all__ = ["MASKED_INPUT", "inline"]
@@ -76,12 +77,31 @@ class _Inliner:
             raise joined(errors, self.network.place)
         self._require_few_calls()
         layers = tuple(flat for layer in self.network.layers for flat in self._flat(layer))
-        return replace(self.network, layers=layers, outputs=tuple(map(self._resolved, self.network.outputs)))
+        outputs = tuple(map(self._resolved, self.network.outputs))
+        return replace(self.network, layers=layers, outputs=outputs, inner_inputs=tuple(self._inner_inputs()))
+
+    def _inner_inputs(self) -> Iterator[InnerInput]:
+        """The inputs of all models within that say a shape, and what their calls give them."""
+        for name, model in self.models.items():
+            parts = {part.name: part for part in self.inner[name].layers}
+            stated = {part: read_stated_shape(parts[part].config) for part in self.positions[name] if part in parts}
+            for number, given in enumerate(self.given[name]):
+                for part, shape in stated.items():
+                    if shape is not None:
+                        tensor = self._resolved(given.tensors[self.positions[name][part]])
+                        yield InnerInput(f"{name}.{part}", tensor, shape, model.time_distributed)
+                for inner in self.inner[name].inner_inputs:
+                    yield replace(
+                        inner,
+                        name=f"{name}.{inner.name}",
+                        given=self._outward(name, number, inner.given),
+                        time_distributed=inner.time_distributed + model.time_distributed,
+                    )
 
     def _wrong_ends(self, model: Layer) -> Iterator[ConversionError]:
         """An error for each call with more or fewer tensors than a model has inputs, and for each shape that is none.
 
-        What else an input's shape says is not compared: Keras 2 calls a model on other sizes too.
+        What else an input's shape says is held against what is given once that is computed (`stated_shapes`).
         """
         expected = len(self.positions[model.name])
         for part in self.inner[model.name].layers:

@@ -15,10 +15,12 @@ from converters.json_text import JsonObject
 
 __all__ = [
     "Call",
+    "InnerInput",
     "Layer",
     "Network",
     "Operand",
     "Ref",
+    "StatedShape",
     "Step",
     "check_references",
     "drop_unreachable",
@@ -60,6 +62,28 @@ class Call:
 
 
 @dataclass(frozen=True)
+class StatedShape:
+    """What a file says at a key of a tensor's shape, which the network computes: in Keras' order, None for any size."""
+
+    key: str
+    sizes: tuple[int | None, ...]
+    place: str
+
+
+@dataclass(frozen=True)
+class InnerInput:
+    """What a call gives to an input layer of a model within the network, which says a shape.
+
+    `time_distributed` is how many axes behind the batch the model does not see.
+    """
+
+    name: str
+    given: Ref
+    stated: StatedShape
+    time_distributed: int
+
+
+@dataclass(frozen=True)
 class Layer:
     """A layer and its uses; one that is called more than once shares its parameters between the calls.
 
@@ -67,6 +91,7 @@ class Layer:
     `module` is where an operation of Keras 3 lives by the file's word, empty for everything else.
     `time_distributed` is how many TimeDistributed it stands in: it acts on each of so many axes behind the batch alone.
     `in_distributed_model` says that one of them is around a model which the layer is part of.
+    `stated_shapes` are those that the file says its only input has.
     """
 
     name: str
@@ -79,6 +104,7 @@ class Layer:
     module: str = ""
     time_distributed: int = 0
     in_distributed_model: bool = False
+    stated_shapes: tuple[StatedShape, ...] = ()
 
     def error(self, problem: str, fix: str) -> ConversionError:
         """The error that this layer causes, to be raised."""
@@ -91,6 +117,7 @@ class Network:
 
     `keras_version` is the major version of Keras that wrote the file, None if nothing in it says.
     `left_out` tells of layers that no output depends on, empty if there are none.
+    `inner_inputs` are those of models within it that were put in the place where they stand.
     """
 
     name: str
@@ -100,6 +127,7 @@ class Network:
     place: str
     keras_version: int | None = None
     left_out: str = ""
+    inner_inputs: tuple[InnerInput, ...] = ()
 
 
 @dataclass(frozen=True)
