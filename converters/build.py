@@ -19,6 +19,7 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 from converters.errors import ConversionError, joined
 from converters.keras_json import read_network
 from converters.layers.data_format import input_layout
+from converters.layers.first_axis import has_no_batch, with_first_axis
 from converters.layers.graph_builder import GraphBuilder, IoLayout, SpatialSizes
 from converters.layers.layer_builder import LayerBuilder
 from converters.layers.masks import FORGETTING, masked_inputs, passed_on, same_in_keras
@@ -355,11 +356,12 @@ def _converted(layer: Layer, recipe: Recipe, inputs: list[Tensor], builder: Laye
     if entry.arity is not Arity.NAMED:
         inputs = masked_inputs(inputs, builder)
     if entry.takes_floats:
-        without_batch = entry.class_name in WITHOUT_BATCH and all(isinstance(x, Shared) for x in inputs)
-        inputs = [x if without_batch else _in_place(x, builder) for x in inputs]
-        inputs = [builder.cast(x, ir.DataType.FLOAT) for x in inputs]
+        without_batch = has_no_batch(inputs) and not layer.time_distributed
+        inputs = inputs if layer.time_distributed else with_first_axis(inputs, entry)
+        inputs = [builder.cast(_in_place(x, builder), ir.DataType.FLOAT) for x in inputs]
         if without_batch:
-            return tuple(Shared(y.value, y.layout) for y in entry.convert(recipe.config, inputs, builder))
+            outputs = map(builder.keras_order, entry.convert(recipe.config, inputs, builder))
+            return tuple(Shared(y.value, y.layout) for y in outputs)
 
     def convert(given: Sequence[Tensor]) -> tuple[Tensor, ...]:
         return passed_on(entry.class_name, given, entry.convert(recipe.config, given, builder), builder)
@@ -368,10 +370,6 @@ def _converted(layer: Layer, recipe: Recipe, inputs: list[Tensor], builder: Laye
         return convert(inputs)
     steps = Steps(layer.time_distributed, layer.in_distributed_model)
     return time_distributed(convert, entry.class_name, inputs, steps, builder)
-
-
-WITHOUT_BATCH = frozenset({"Embedding"})
-"""Classes of layers that are called on tensors without a batch, too: places have rows of their own."""
 
 
 def _in_place(x: Tensor, builder: LayerBuilder) -> Tensor:

@@ -178,7 +178,7 @@ BEHIND_OTHERS: dict[str, tuple[dict[str, Any], tuple[dict[str, Any], ...], tuple
         'computes with nothing but true and false\n  Cast to float32, or use "logical_and" and "logical_or".',
     ),
     "numbers of a shape where a tensor belongs": (
-        function("nn.relu") | {"inbound_nodes": [["s", 0, 0, {}]]},
+        function("linalg.diag") | {"inbound_nodes": [["s", 0, 0, {}]]},
         A_SHAPE,
         IMAGE,
         'its argument "x" is computed from a shape, where a tensor with a batch is needed\n'

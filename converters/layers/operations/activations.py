@@ -40,7 +40,7 @@ def _activation(name: str, arguments: Arguments, layer: LayerBuilder) -> Tensor:
 
 
 for _name, _names in FUNCTIONS.items():
-    operation(*_names, parameters="x|features")(partial(_activation, _name))
+    operation(*_names, parameters="x|features", needs_batch=False)(partial(_activation, _name))
 
 WITH_A_NUMBER: dict[str, tuple[str, str, float, tuple[str, ...]]] = {
     "Celu": ("alpha", "alpha", 1.0, ("keras.ops.Celu",)),
@@ -58,9 +58,11 @@ def _with_a_number(
 
 
 for _op_type, (_attribute, _name, _default, _names) in WITH_A_NUMBER.items():
-    operation(*_names, parameters="x|features negative_slope|alpha" if _name != "alpha" else "x|features alpha")(
-        partial(_with_a_number, _op_type, _attribute, _name, _default)
-    )
+    operation(
+        *_names,
+        parameters="x|features negative_slope|alpha" if _name != "alpha" else "x|features alpha",
+        needs_batch=False,
+    )(partial(_with_a_number, _op_type, _attribute, _name, _default))
 
 
 def _shrunk(moved: bool, arguments: Arguments, layer: LayerBuilder) -> Tensor:
@@ -69,11 +71,11 @@ def _shrunk(moved: bool, arguments: Arguments, layer: LayerBuilder) -> Tensor:
     return Tensor(layer.op("Shrink", [x.value], lambd=limit, bias=limit if moved else 0.0), x.layout)
 
 
-operation("keras.ops.SoftShrink", parameters="x threshold")(partial(_shrunk, True))
-operation("keras.ops.HardShrink", parameters="x threshold")(partial(_shrunk, False))
+operation("keras.ops.SoftShrink", parameters="x threshold", needs_batch=False)(partial(_shrunk, True))
+operation("keras.ops.HardShrink", parameters="x threshold", needs_batch=False)(partial(_shrunk, False))
 
 
-@operation("keras.ops.Silu", "tf.nn.silu", "tf.nn.swish", parameters="x|features beta")
+@operation("keras.ops.Silu", "tf.nn.silu", "tf.nn.swish", parameters="x|features beta", needs_batch=False)
 def silu(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """x * sigmoid(beta * x)."""
     x, beta = arguments.tensor("x"), arguments.number("beta", 1.0)
@@ -83,14 +85,14 @@ def silu(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     return Tensor(layer.op("Mul", [x.value, layer.op("Sigmoid", [inner])]), x.layout)
 
 
-@operation("keras.ops.Gelu", "tf.nn.gelu", parameters="x|features approximate")
+@operation("keras.ops.Gelu", "tf.nn.gelu", parameters="x|features approximate", needs_batch=False)
 def gelu_function(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """x times the normal distribution's mass below x, or the approximation of that by tanh, which is Keras' default."""
     approximate = arguments.flag("approximate", default=not arguments.of_tensorflow)
     return (gelu_by_tanh if approximate else gelu)(arguments.tensor("x"), layer)
 
 
-@operation("keras.ops.Squareplus", parameters="x b")
+@operation("keras.ops.Squareplus", parameters="x b", needs_batch=False)
 def squareplus(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """(x + sqrt(x * x + b)) / 2."""
     x = arguments.tensor("x")
@@ -99,7 +101,7 @@ def squareplus(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     return Tensor(layer.op("Mul", [layer.op("Add", [x.value, root]), layer.scalar("half", 0.5)]), x.layout)
 
 
-@operation("keras.ops.Threshold", parameters="x threshold default_value|value")
+@operation("keras.ops.Threshold", parameters="x threshold default_value|value", needs_batch=False)
 def threshold(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """x where it is above the threshold, else another number."""
     x = arguments.tensor("x")
@@ -108,7 +110,7 @@ def threshold(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     return Tensor(layer.op("Where", [above, x.value, other]), x.layout)
 
 
-@operation("keras.ops.Glu", parameters="x axis")
+@operation("keras.ops.Glu", parameters="x axis", needs_batch=False)
 def glu(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """The first half of an axis times the sigmoid of the second.
 
@@ -124,7 +126,7 @@ def glu(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     return Tensor(layer.op("Mul", [values, layer.op("Sigmoid", [gates])]), x.layout)
 
 
-@operation("tf.nn.crelu", "tf.compat.v1.nn.crelu", parameters="x|features axis")
+@operation("tf.nn.crelu", "tf.compat.v1.nn.crelu", parameters="x|features axis", needs_batch=False)
 def crelu(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """The positive part of x, then that of -x, along one axis."""
     x = arguments.tensor("x")
@@ -147,5 +149,9 @@ for _function, _keras, _tensorflow in (
     (log_softmax_over, "LogSoftmax", "nn.log_softmax"),
 ):
     operation(
-        f"keras.ops.{_keras}", f"tf.{_tensorflow}", f"tf.compat.v1.{_tensorflow}", parameters="x|logits axis|dim"
+        f"keras.ops.{_keras}",
+        f"tf.{_tensorflow}",
+        f"tf.compat.v1.{_tensorflow}",
+        parameters="x|logits axis|dim",
+        needs_batch=False,
     )(partial(_over_axes, _function))

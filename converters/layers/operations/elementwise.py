@@ -102,7 +102,7 @@ def _scaled(op_type: str, factor: float, arguments: Arguments, layer: LayerBuild
 
 
 for (_op_type, _factor), _names in SCALED.items():
-    operation(*_names, parameters="x")(partial(_scaled, _op_type, _factor))
+    operation(*_names, parameters="x", needs_batch=False)(partial(_scaled, _op_type, _factor))
 
 
 @operation("keras.ops.Square", "tf.math.square", parameters="x", needs_batch=False)
@@ -124,14 +124,14 @@ def rsqrt(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     return Tensor(layer.op("Reciprocal", [layer.op("Sqrt", [x.value])]), x.layout)
 
 
-@operation("keras.ops.Exp2", parameters="x")
+@operation("keras.ops.Exp2", parameters="x", needs_batch=False)
 def exp2(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """2 to the power of x, as exp(x log(2))."""
     x = arguments.tensor("x")
     return Tensor(layer.op("Exp", [layer.op("Mul", [x.value, layer.scalar("log_2", math.log(2))])]), x.layout)
 
 
-@operation("keras.ops.Expm1", "tf.math.expm1", parameters="x")
+@operation("keras.ops.Expm1", "tf.math.expm1", parameters="x", needs_batch=False)
 def expm1(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """exp(x) - 1, as tanh(x / 2) * (exp(x) + 1): near 0 the difference would lose its digits."""
     x = arguments.tensor("x")
@@ -140,14 +140,14 @@ def expm1(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     return Tensor(layer.op("Mul", [layer.op("Tanh", [half]), more]), x.layout)
 
 
-@operation("keras.ops.Log1p", "tf.math.log1p", parameters="x")
+@operation("keras.ops.Log1p", "tf.math.log1p", parameters="x", needs_batch=False)
 def log1p(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """log(1 + x). The sum is rounded first, so that the result is only as exact as 1 + x is: to 6e-8."""
     x = arguments.tensor("x")
     return Tensor(layer.op("Log", [layer.op("Add", [x.value, layer.scalar("one", 1.0)])]), x.layout)
 
 
-@operation("keras.ops.Cbrt", parameters="x")
+@operation("keras.ops.Cbrt", parameters="x", needs_batch=False)
 def cbrt(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """The cube root, negative where x is."""
     x = arguments.tensor("x")
@@ -155,7 +155,7 @@ def cbrt(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     return Tensor(layer.op("Mul", [layer.op("Sign", [x.value]), root]), x.layout)
 
 
-@operation("keras.ops.Trunc", parameters="x")
+@operation("keras.ops.Trunc", parameters="x", needs_batch=False)
 def truncate(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """x without what stands behind the point."""
     x = arguments.tensor("x")
@@ -163,7 +163,7 @@ def truncate(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     return Tensor(layer.op("Mul", [layer.op("Sign", [x.value]), whole]), x.layout)
 
 
-@operation("keras.ops.Round", "tf.math.rint", "tf.math.round", parameters="x decimals")
+@operation("keras.ops.Round", "tf.math.rint", "tf.math.round", parameters="x decimals", needs_batch=False)
 def round_(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """x rounded to a number of decimals, halves to the even neighbour."""
     x = arguments.tensor_of_any_type("x")
@@ -183,14 +183,14 @@ MAX_DECIMALS = 30
 """float32 holds numbers up to 3e38."""
 
 
-@operation("keras.ops.Erfc", "tf.math.erfc", parameters="x")
+@operation("keras.ops.Erfc", "tf.math.erfc", parameters="x", needs_batch=False)
 def erfc(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """1 - erf(x)."""
     x = arguments.tensor("x")
     return Tensor(layer.op("Sub", [layer.scalar("one", 1.0), layer.op("Erf", [x.value])]), x.layout)
 
 
-@operation("keras.ops.Sinc", parameters="x")
+@operation("keras.ops.Sinc", parameters="x", needs_batch=False)
 def sinc(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """sin(pi x) / (pi x), and 1 where x is 0."""
     x = arguments.tensor("x")
@@ -201,7 +201,7 @@ def sinc(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     return Tensor(layer.op("Where", [at_zero, one, wave]), x.layout)
 
 
-@operation("keras.ops.Angle", parameters="x")
+@operation("keras.ops.Angle", parameters="x", needs_batch=False)
 def angle(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """The angle of a number in the plane of complex numbers: pi where x is negative, else 0."""
     x = arguments.tensor("x")
@@ -210,7 +210,7 @@ def angle(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     return Tensor(half_turn, x.layout)
 
 
-@operation("keras.ops.NanToNum", parameters="x nan posinf neginf")
+@operation("keras.ops.NanToNum", parameters="x nan posinf neginf", needs_batch=False)
 def nan_to_num(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """x with numbers in place of what is not a number, and of the infinities: those of float32 if none are given."""
     x = arguments.tensor("x")
@@ -224,7 +224,12 @@ def nan_to_num(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     return Tensor(layer.op("Where", [missing, layer.scalar("nan", arguments.number("nan", 0.0)), y]), x.layout)
 
 
-@operation("keras.ops.Clip", "tf.clip_by_value", parameters="x|t x_min|min|clip_value_min x_max|max|clip_value_max")
+@operation(
+    "keras.ops.Clip",
+    "tf.clip_by_value",
+    parameters="x|t x_min|min|clip_value_min x_max|max|clip_value_max",
+    needs_batch=False,
+)
 def clip(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """x, no less than one number and no more than another; a bound may also be an array or a tensor."""
     x = arguments.tensor("x")
@@ -293,7 +298,7 @@ def stop_gradient(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     return arguments.tensor_of_any_type("x")
 
 
-@operation("tf.ensure_shape", "tf.debugging.check_numerics", parameters="x|tensor shape message")
+@operation("tf.ensure_shape", "tf.debugging.check_numerics", parameters="x|tensor shape message", needs_batch=False)
 def checked(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """x itself: what is checked about it changes nothing."""
     for name in ("shape", "message"):

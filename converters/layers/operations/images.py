@@ -118,7 +118,7 @@ BICUBIC_NOTICE = "is bicubic as Keras computes it on torch; on TensorFlow and JA
 TENSORFLOW_KERNELS: Mapping[str, Kernel | None] = {**KERNELS, "bicubic": BICUBIC_OF_TENSORFLOW}
 
 
-@operation("tf.image.resize", parameters="images size method preserve_aspect_ratio antialias")
+@operation("tf.image.resize", parameters="images size method preserve_aspect_ratio antialias", needs_batch=False)
 def resize_of_tensorflow(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """Images at another height and width.
 

@@ -265,6 +265,7 @@ def take(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     "tf.gather",
     "tf.compat.v1.gather",
     parameters="x|params|reference indices validate_indices axis batch_dims",
+    needs_batch=False,
 )
 def gather(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """The entries of one axis that a list names; with `batch_dims`, those that a tensor names for each place."""
@@ -284,6 +285,8 @@ def gather(arguments: Arguments, layer: LayerBuilder) -> Tensor:
 
 def _gathered(x: Tensor | Array, indices: Tensor | Array, arguments: Arguments, layer: LayerBuilder) -> Tensor:
     if isinstance(x, Tensor) and isinstance(indices, Tensor):
+        if isinstance(x, Shared) and arguments.axis("axis", x, 0, null_is_default=True) == 0:
+            return _rows(x.value, indices, layer)
         raise layer.error(
             "takes entries of one tensor that another names, so that samples would mix",
             "Use take_along_axis, or one_hot and matmul.",
@@ -296,8 +299,13 @@ def _gathered(x: Tensor | Array, indices: Tensor | Array, arguments: Arguments, 
     axis = arguments.integer("axis", 0)
     if axis not in (0, -x.ndim) or x.ndim == 0:
         raise arguments.refusal("axis", "0, the first axis of the array")
+    return _rows(layer.constant("rows", x), indices, layer)
+
+
+def _rows(table: ir.Value, indices: Tensor, layer: LayerBuilder) -> Tensor:
+    """The entries of the first axis of what has no batch that a tensor names."""
     places = layer.keras_order(layer.cast(indices, INT64))
-    return Tensor(layer.op("Gather", [layer.constant("rows", x), places.value]), Layout.KERAS)
+    return Tensor(layer.op("Gather", [table, places.value]), Layout.KERAS)
 
 
 def _entries(x: Tensor, axis: int, indices: Array, arguments: Arguments, layer: LayerBuilder) -> Tensor:
@@ -349,7 +357,10 @@ def _class_count(arguments: Arguments, name: str) -> int:
 
 
 @operation(
-    "keras.ops.OneHot", "tf.one_hot", parameters="x|indices num_classes|depth on_value off_value axis dtype sparse"
+    "keras.ops.OneHot",
+    "tf.one_hot",
+    parameters="x|indices num_classes|depth on_value off_value axis dtype sparse",
+    needs_batch=False,
 )
 def one_hot(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """1 where x is each of the whole numbers below `num_classes`, else 0, along an axis of its own."""

@@ -12,7 +12,7 @@ from converters.layers.operations.numbers import only_numbers, single
 from converters.layers.operations.operands import common_type
 from converters.layers.operations.registry import operation
 from converters.layers.operations.shapes import expanded, squeezed, turned
-from converters.layers.tensor import Layout, Numbers, Size, Tensor, Turned, shown
+from converters.layers.tensor import Layout, Numbers, Shared, Size, Tensor, Turned, shown
 
 __all__ = ["append", "array_split", "concatenate", "split", "split_by_sizes", "stack", "unstack"]
 
@@ -20,7 +20,7 @@ MAX_PARTS = 10_000
 """Far more outputs than a layer has; each is a value of the graph."""
 
 
-@operation("keras.ops.Concatenate", "tf.concat", parameters="xs|values axis")
+@operation("keras.ops.Concatenate", "tf.concat", parameters="xs|values axis", needs_batch=False)
 def concatenate(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """The tensors one after the other along one axis."""
     operands = arguments.operands_or_numbers("xs")
@@ -50,6 +50,11 @@ def append(arguments: Arguments, layer: LayerBuilder) -> Tensor:
 
 
 def _joined(parts: Sequence[Tensor], axis: int, layer: LayerBuilder) -> Tensor:
+    if len({isinstance(part, Shared) for part in parts}) > 1:
+        raise layer.error(
+            f"joins tensors with a batch and without: {', '.join(shown(part.shape) for part in parts)}",
+            "Repeat those without for the batch first, by tf.tile or tf.broadcast_to.",
+        )
     if axis >= parts[0].rank or not all(_alike_but_for(axis, parts[0].shape, part.shape) for part in parts):
         raise layer.error(
             f"its tensors differ in more than axis {axis}: {', '.join(shown(part.shape) for part in parts)}",
@@ -70,7 +75,7 @@ def _alike_but_for(axis: int, a: tuple[Size, ...], b: tuple[Size, ...]) -> bool:
     return all(m == n for m, n in pairs if isinstance(m, int) and isinstance(n, int))
 
 
-@operation("keras.ops.Stack", "tf.stack", parameters="x|values axis")
+@operation("keras.ops.Stack", "tf.stack", parameters="x|values axis", needs_batch=False)
 def stack(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """The tensors, all of one shape, along an axis of its own."""
     operands = arguments.operands_or_numbers("x")
@@ -79,14 +84,15 @@ def stack(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     parts = arguments.tensors("x")
     rank, axis = parts[0].rank, arguments.integer("axis", 0)
     place = axis + rank + 1 if axis < 0 else axis
-    if not 0 < place <= rank:
-        raise arguments.refusal("axis", f"a place from 1 to {rank}: the batch must stay first")
+    least = 0 if all(isinstance(part, Shared) for part in parts) else 1
+    if not least <= place <= rank:
+        raise arguments.refusal("axis", f"a place from {least} to {rank}: the batch must stay first")
     if any(part.rank != rank for part in parts):
         raise layer.error(f"its tensors differ: {', '.join(shown(part.shape) for part in parts)}", "Make them equal.")
     return _joined([expanded(part, place, layer) for part in parts], place, layer)
 
 
-@operation("keras.ops.Split", parameters="x indices_or_sections axis")
+@operation("keras.ops.Split", parameters="x indices_or_sections axis", needs_batch=False)
 def split(arguments: Arguments, layer: LayerBuilder) -> tuple[Tensor, ...]:
     """x cut along one axis: into a number of equal parts, or before each of a list of places.
 
@@ -117,7 +123,7 @@ def _split_as_asked(x: Tensor, axis: int, arguments: Arguments, layer: LayerBuil
     return _cut_before(x, axis, places, size, layer)
 
 
-@operation("keras.ops.ArraySplit", parameters="x indices_or_sections axis")
+@operation("keras.ops.ArraySplit", parameters="x indices_or_sections axis", needs_batch=False)
 def array_split(arguments: Arguments, layer: LayerBuilder) -> tuple[Tensor, ...]:
     """x cut along one axis into a number of parts, of which the first may be larger by one."""
     x = arguments.tensor_of_any_type("x")
@@ -129,7 +135,7 @@ def array_split(arguments: Arguments, layer: LayerBuilder) -> tuple[Tensor, ...]
     return _cut(x, axis, [size // count + (part < size % count) for part in range(count)], layer)
 
 
-@operation("tf.split", parameters="x|value num_or_size_splits axis num")
+@operation("tf.split", parameters="x|value num_or_size_splits axis num", needs_batch=False)
 def split_by_sizes(arguments: Arguments, layer: LayerBuilder) -> tuple[Tensor, ...]:
     """x cut along one axis: into a number of equal parts, or into parts of these sizes, one of which may be -1."""
     x = arguments.tensor_of_any_type("x")
@@ -147,7 +153,7 @@ def split_by_sizes(arguments: Arguments, layer: LayerBuilder) -> tuple[Tensor, .
     return _cut(x, axis, sizes, layer)
 
 
-@operation("keras.ops.Unstack", "tf.unstack", parameters="x|value num axis")
+@operation("keras.ops.Unstack", "tf.unstack", parameters="x|value num axis", needs_batch=False)
 def unstack(arguments: Arguments, layer: LayerBuilder) -> tuple[Tensor, ...]:
     """Each entry of one axis, as a tensor that lacks it."""
     numbers = arguments.given("x")

@@ -22,9 +22,15 @@ __all__ = ["attention", "cross", "dot", "einsum", "inner", "matmul", "tensordot"
 FLOAT = ir.DataType.FLOAT
 
 
-@operation("keras.ops.Matmul", "tf.linalg.matmul", "tf.matmul", parameters="x1|a x2|b transpose_a transpose_b")
+@operation(
+    "keras.ops.Matmul",
+    "tf.linalg.matmul",
+    "tf.matmul",
+    parameters="x1|a x2|b transpose_a transpose_b",
+    needs_batch=False,
+)
 def matmul(arguments: Arguments, layer: LayerBuilder) -> Tensor:
-    """The matrix product over the last two axes of two tensors, or of a tensor and an array.
+    """The matrix product over the last two axes of two tensors, or of a tensor and an array or what has no batch.
 
     Raises ConversionError if sizes do not fit.
     """
@@ -41,11 +47,13 @@ def matmul(arguments: Arguments, layer: LayerBuilder) -> Tensor:
 def _transposed(x: Tensor | Array, swapped: bool, layer: LayerBuilder) -> Tensor | Array:
     """The operand in Keras' order, as floats, its last two axes swapped if that is asked for."""
     if isinstance(x, Tensor):
-        x = layer.keras_order(layer.cast(x, FLOAT))
+        cast = layer.keras_order(layer.cast(x, FLOAT))
+        x = Shared(cast.value, Layout.KERAS) if isinstance(x, Shared) else cast
         if not swapped or x.rank < 2:
             return x
         order = (*range(x.rank - 2), x.rank - 1, x.rank - 2)
-        return Tensor(layer.transposed(x.value, order), Layout.KERAS)
+        y = layer.transposed(x.value, order)
+        return Shared(y, Layout.KERAS) if isinstance(x, Shared) else Tensor(y, Layout.KERAS)
     array = x.astype(np.float32)
     return np.swapaxes(array, -1, -2) if swapped and array.ndim > 1 else array
 
@@ -73,12 +81,17 @@ def _require_matrices(a: Tensor | Array, b: Tensor | Array, layer: LayerBuilder)
         outer = zip(reversed(first[:-2]), reversed(second[:-2]), strict=False)
         fits = fits and all(m == n or 1 in (m, n) for m, n in outer if isinstance(m, int) and isinstance(n, int))
     # The batch must stand among the axes that are not multiplied, at the same place in both, or in the rows of a.
-    if isinstance(a, Tensor) and isinstance(b, Tensor):
+    with_batch = [isinstance(x, Tensor) and not isinstance(x, Shared) for x in (a, b)]
+    if all(with_batch):
         fits = fits and len(first) == len(second) > 2
-    elif isinstance(a, Tensor):
-        fits = fits and len(first) > 1 and (len(second) <= 2 or len(second) < len(first))
+    elif with_batch[0]:
+        alike = len(second) == len(first) > 2 and second[0] == 1
+        fits = fits and len(first) > 1 and (len(second) <= 2 or len(second) < len(first) or alike)
+    elif with_batch[1]:
+        alike = len(first) == len(second) and first[0] == 1
+        fits = fits and len(second) > 2 and (len(first) < len(second) or alike)
     else:
-        fits = fits and len(second) > 2 and len(first) < len(second)
+        fits = fits and min(len(first), len(second)) > 1
     if not fits:
         raise layer.error(
             f"multiplies {shown(first)} by {shown(second)} over their last two axes, which do not fit, or mix samples",
@@ -109,7 +122,7 @@ def inner(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     return _contracted(a, b, [a.rank - 1], [b.ndim - 1], layer)
 
 
-@operation("keras.ops.Tensordot", "tf.tensordot", parameters="x1|a x2|b axes")
+@operation("keras.ops.Tensordot", "tf.tensordot", parameters="x1|a x2|b axes", needs_batch=False)
 def tensordot(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """The products of a tensor and an array, summed over some axes of each: so many, or lists of them."""
     a, b = arguments.operand("x1"), arguments.operand("x2")
@@ -135,7 +148,8 @@ def _contracted(a: Tensor, b: Array, of_a: Sequence[int], of_b: Sequence[int], l
         list(zip([a.shape[axis] for axis in first], [b.shape[axis] for axis in second], strict=False)) if legal else []
     )
     fits = all(m == n for m, n in sizes if isinstance(m, int)) and len(first) == len(second)
-    if not legal or not fits or 0 in first or len(set(first)) < len(first) or len(set(second)) < len(second):
+    mixes = 0 in first and not isinstance(a, Shared)
+    if not legal or not fits or mixes or len(set(first)) < len(first) or len(set(second)) < len(second):
         raise layer.error(
             f"sums {shown(a.shape)} and {shown(b.shape)} over their axes {brief(of_a)} and {brief(of_b)}",
             "Name axes of the same size, each once, not the batch.",

@@ -85,13 +85,13 @@ def _tested(op_type: str, attributes: Mapping[str, Any], arguments: Arguments, l
 
 
 for _op_type, (_attributes, _names) in TESTS.items():
-    operation(*_names, parameters="x")(partial(_tested, _op_type, _attributes))
+    operation(*_names, parameters="x", needs_batch=False)(partial(_tested, _op_type, _attributes))
 
-operation("keras.ops.Isposinf", parameters="x")(partial(_tested, "IsInf", {"detect_negative": 0}))
-operation("keras.ops.Isneginf", parameters="x")(partial(_tested, "IsInf", {"detect_positive": 0}))
+operation("keras.ops.Isposinf", parameters="x", needs_batch=False)(partial(_tested, "IsInf", {"detect_negative": 0}))
+operation("keras.ops.Isneginf", parameters="x", needs_batch=False)(partial(_tested, "IsInf", {"detect_positive": 0}))
 
 
-@operation("keras.ops.Isfinite", "tf.math.is_finite", parameters="x")
+@operation("keras.ops.Isfinite", "tf.math.is_finite", parameters="x", needs_batch=False)
 def is_finite(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """Whether x is a number, and not infinite."""
     x = arguments.tensor("x")
@@ -111,7 +111,7 @@ def is_close(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     return Tensor(layer.op("LessOrEqual", [distance, allowed]), layout)
 
 
-@operation("keras.ops.Signbit", parameters="x")
+@operation("keras.ops.Signbit", parameters="x", needs_batch=False)
 def sign_bit(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """Whether x is negative; so is the negative zero, which 1 / x tells from the other."""
     x = arguments.tensor("x")

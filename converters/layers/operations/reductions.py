@@ -84,7 +84,7 @@ def _reduction(op_type: str, arguments: Arguments, layer: LayerBuilder) -> Tenso
 
 
 for _op_type, _names in OPERATORS.items():
-    operation(*_names, parameters=REDUCTION)(partial(_reduction, _op_type))
+    operation(*_names, parameters=REDUCTION, needs_batch=False)(partial(_reduction, _op_type))
 
 
 def _float_reduction(op_type: str, arguments: Arguments, layer: LayerBuilder) -> Tensor:
@@ -105,7 +105,7 @@ def _mean_of_integers(x: Tensor, arguments: Arguments, layer: LayerBuilder) -> T
 
 
 for _op_type, _names in FLOAT_OPERATORS.items():
-    operation(*_names, parameters=REDUCTION)(partial(_float_reduction, _op_type))
+    operation(*_names, parameters=REDUCTION, needs_batch=False)(partial(_float_reduction, _op_type))
 
 
 def _connective(op_type: str, arguments: Arguments, layer: LayerBuilder) -> Tensor:
@@ -116,10 +116,10 @@ def _connective(op_type: str, arguments: Arguments, layer: LayerBuilder) -> Tens
 
 
 for _op_type, _names in CONNECTIVES.items():
-    operation(*_names, parameters=REDUCTION)(partial(_connective, _op_type))
+    operation(*_names, parameters=REDUCTION, needs_batch=False)(partial(_connective, _op_type))
 
 
-@operation("keras.ops.Var", "tf.math.reduce_variance", parameters=REDUCTION)
+@operation("keras.ops.Var", "tf.math.reduce_variance", parameters=REDUCTION, needs_batch=False)
 def variance(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """The mean of the squared distances from the mean, over axes."""
     x = arguments.tensor("x")
@@ -127,7 +127,7 @@ def variance(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     return _variance(x, axes, layer, keepdims=keepdims)
 
 
-@operation("keras.ops.Std", "tf.math.reduce_std", parameters=REDUCTION)
+@operation("keras.ops.Std", "tf.math.reduce_std", parameters=REDUCTION, needs_batch=False)
 def standard_deviation(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """The square root of the variance, over axes."""
     y = variance(arguments, layer)
@@ -141,7 +141,7 @@ def _variance(x: Tensor, axes: Sequence[int], layer: LayerBuilder, *, keepdims: 
     return reduced("ReduceMean", square, axes, layer, keepdims=keepdims)
 
 
-@operation("keras.ops.Moments", parameters=REDUCTION)
+@operation("keras.ops.Moments", parameters=REDUCTION, needs_batch=False)
 def moments(arguments: Arguments, layer: LayerBuilder) -> tuple[Tensor, ...]:
     """Mean and variance over axes."""
     x = arguments.tensor("x")
@@ -150,7 +150,7 @@ def moments(arguments: Arguments, layer: LayerBuilder) -> tuple[Tensor, ...]:
     return reduced("ReduceMean", x, axes, layer, keepdims=keepdims), _variance(x, axes, layer, keepdims=keepdims)
 
 
-@operation("keras.ops.CountNonzero", "tf.math.count_nonzero", parameters=REDUCTION)
+@operation("keras.ops.CountNonzero", "tf.math.count_nonzero", parameters=REDUCTION, needs_batch=False)
 def count_nonzero(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """How many elements are not 0, over axes."""
     x = layer.cast(layer.cast(arguments.tensor_of_any_type("x"), BOOL), INT64)
@@ -159,7 +159,7 @@ def count_nonzero(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     return reduced("ReduceSum", x, axes, layer, keepdims=keepdims)
 
 
-@operation("keras.ops.Ptp", parameters=REDUCTION)
+@operation("keras.ops.Ptp", parameters=REDUCTION, needs_batch=False)
 def peak_to_peak(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """The largest element less the smallest, over axes."""
     x = arguments.tensor("x")
@@ -198,10 +198,10 @@ for _op_type, _names in {
     "ArgMax": ("keras.ops.Argmax", "tf.math.argmax"),
     "ArgMin": ("keras.ops.Argmin", "tf.math.argmin"),
 }.items():
-    operation(*_names, parameters="x|input axis keepdims output_type")(partial(_position, _op_type))
+    operation(*_names, parameters="x|input axis keepdims output_type", needs_batch=False)(partial(_position, _op_type))
 
 
-@operation("keras.ops.Cumsum", "tf.math.cumsum", parameters="x axis exclusive reverse")
+@operation("keras.ops.Cumsum", "tf.math.cumsum", parameters="x axis exclusive reverse", needs_batch=False)
 def cumsum(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """The sum of all elements of an axis up to each; without it if `exclusive`, from it on if `reverse`."""
     x = arguments.tensor_of_any_type("x")
@@ -251,7 +251,13 @@ def _neighbours(x: Tensor, axis: int, layer: LayerBuilder) -> tuple[ir.Value, ir
     return layer.op("Slice", [x.value, first, end, axes]), layer.op("Slice", [x.value, start, last, axes])
 
 
-@operation("keras.ops.Norm", "tf.compat.v1.norm", "tf.norm", parameters="x|tensor ord axis keepdims|keep_dims")
+@operation(
+    "keras.ops.Norm",
+    "tf.compat.v1.norm",
+    "tf.norm",
+    parameters="x|tensor ord axis keepdims|keep_dims",
+    needs_batch=False,
+)
 def norm(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """The length of vectors along one axis, or with the default order of matrices along two.
 
@@ -283,7 +289,7 @@ SMALLEST_LENGTH = 1e-7
 """Keras' `backend.epsilon()`."""
 
 
-@operation("keras.ops.Normalize", parameters="x axis order epsilon")
+@operation("keras.ops.Normalize", parameters="x axis order epsilon", needs_batch=False)
 def normalize(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """x divided by its length along axes, or by a small number if that is larger."""
     x = arguments.tensor("x")
@@ -299,7 +305,7 @@ def normalize(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     return Tensor(layer.op("Div", [x.value, layer.op("Max", [length.value, smallest])]), x.layout)
 
 
-@operation("tf.math.l2_normalize", parameters="x axis|dim epsilon")
+@operation("tf.math.l2_normalize", parameters="x axis|dim epsilon", needs_batch=False)
 def l2_normalize(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """x divided by the root of its squares' sum along axes, or of a small number if that is larger."""
     x = arguments.tensor("x")

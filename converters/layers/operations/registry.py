@@ -73,7 +73,8 @@ def operation(*names: str, parameters: str, needs_batch: bool = True) -> Callabl
             arguments = Arguments(known, config, inputs, layer, needs_batch=needs_batch)
             result = function(arguments, layer)
             arguments.require_all_read()
-            return _without_batch(result) if all(isinstance(x, Numbers | Shared) for x in inputs) else result
+            of_none = all(isinstance(x, Numbers | Shared) for x in inputs)
+            return _without_batch(result, layer) if of_none else result
 
         for name in names:
             if name in OPERATIONS:
@@ -88,12 +89,16 @@ def operation(*names: str, parameters: str, needs_batch: bool = True) -> Callabl
     return register
 
 
-def _without_batch(result: Result) -> Result:
+def _without_batch(result: Result, layer: LayerBuilder) -> Result:
     """What was computed of tensors without a batch: it has none itself, but where it was given the batch's size."""
     if isinstance(result, tuple):
-        return result
-    of_batch = isinstance(result, Numbers) or result.stored_shape[:1] == (BATCH,)
-    return result if of_batch else Shared(result.value, Layout.KERAS)
+        return tuple(_one_without_batch(part, layer) for part in result)
+    return _one_without_batch(result, layer)
+
+
+def _one_without_batch(x: Tensor, layer: LayerBuilder) -> Tensor:
+    of_batch = isinstance(x, Numbers) or x.stored_shape[:1] == (BATCH,)
+    return x if of_batch else Shared(layer.keras_order(x).value, Layout.KERAS)
 
 
 def function_of(name: str) -> AnyFunction:

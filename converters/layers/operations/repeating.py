@@ -6,13 +6,17 @@ from functools import partial
 import numpy as np
 import onnx_ir as ir
 
+from converters.json_arrays import Array
 from converters.layers.layer_builder import LayerBuilder
 from converters.layers.operations.arguments import Arguments
 from converters.layers.operations.elementwise import read_dtype
+from converters.layers.operations.numbers import joined
 from converters.layers.operations.operands import TYPES
 from converters.layers.operations.registry import operation
 from converters.layers.operations.shapes import reordered
-from converters.layers.tensor import Tensor
+from converters.layers.operations.without_batch import tiled
+from converters.layers.tensor import Numbers, Shared, Tensor, shown
+from converters.network import Operand
 
 __all__ = ["flip", "flip_left_right", "pad", "repeat", "roll", "rotate"]
 
@@ -24,12 +28,16 @@ END = np.iinfo(np.int64).max
 REVERSED_END = np.iinfo(np.int64).min
 
 
-@operation("keras.ops.Repeat", "tf.repeat", parameters="x|input repeats axis")
+@operation("keras.ops.Repeat", "tf.repeat", parameters="x|input repeats axis", needs_batch=False)
 def repeat(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """Each entry of one axis so many times: one number for all, or one for each.
 
-    Along space this is what up-sampling is. Raises ConversionError if other sizes are unknown.
+    Along space this is what up-sampling is. What has no batch, or is an array, may be repeated along an axis of size 1
+    as often as a size of a tensor says, the batch's too. Raises ConversionError if other sizes are unknown.
     """
+    given = arguments.operand("x")
+    if not isinstance(given, Tensor) or (isinstance(given, Shared) and _is_computed("repeats", arguments)):
+        return _repeated_for_batch(given, arguments, layer)
     x = arguments.tensor_of_any_type("x")
     axis, times = arguments.axis("axis", x), arguments.integers("repeats", minimum=0)
     if len(times) == 1 and times[0] > 0 and x.dtype is ir.DataType.FLOAT and 0 < axis < x.rank - 1:
@@ -50,13 +58,27 @@ def repeat(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     return _picked(x, axis, np.repeat(np.arange(size), times), layer)
 
 
+def _is_computed(name: str, arguments: Arguments) -> bool:
+    """Whether an argument was computed by the network."""
+    return isinstance(arguments.value(name), Operand)
+
+
+def _repeated_for_batch(x: Tensor | Array, arguments: Arguments, layer: LayerBuilder) -> Tensor:
+    """What has no batch, repeated along an axis of size 1."""
+    axis, times = arguments.integer("axis"), arguments.given("repeats")
+    if not isinstance(times, Numbers) or not -len(x.shape) <= axis < len(x.shape) or x.shape[axis] != 1:
+        raise arguments.refusal("repeats", f"a size of a tensor, and an axis of {shown(x.shape)} whose size is 1")
+    ones = [np.array(1)] * len(x.shape)
+    return tiled(x, joined([*ones[:axis], times, *ones[axis % len(x.shape) + 1 :]], layer), layer)
+
+
 def _picked(x: Tensor, axis: int, entries: np.ndarray[tuple[int], np.dtype[np.int64]], layer: LayerBuilder) -> Tensor:
     """x with these entries of a Keras axis, in this order."""
     places = layer.constant("entries", entries.astype(np.int64))
     return Tensor(layer.op("Gather", [x.value, places], axis=x.stored_axis(axis)), x.layout)
 
 
-@operation("keras.ops.Flip", "tf.reverse", parameters="x|tensor axis")
+@operation("keras.ops.Flip", "tf.reverse", parameters="x|tensor axis", needs_batch=False)
 def flip(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """x with the entries of some axes in reverse."""
     x = arguments.tensor_of_any_type("x")
@@ -101,7 +123,7 @@ def rotate(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     return y if times == 1 else _flipped(y, [axes[1]], layer)
 
 
-@operation("keras.ops.Roll", "tf.roll", parameters="x|input shift axis")
+@operation("keras.ops.Roll", "tf.roll", parameters="x|input shift axis", needs_batch=False)
 def roll(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """x with the entries of some axes moved on, those at the end to the begin."""
     x = arguments.tensor_of_any_type("x")
@@ -150,7 +172,13 @@ LARGEST_PADS = {"reflect": -1, "symmetric": 0, "wrap": 0}
 """How much more than the size of the axis may be added at each end; of the others, anything."""
 
 
-@operation("keras.ops.Pad", "tf.pad", "tf.compat.v1.pad", parameters="x|tensor pad_width|paddings mode constant_values")
+@operation(
+    "keras.ops.Pad",
+    "tf.pad",
+    "tf.compat.v1.pad",
+    parameters="x|tensor pad_width|paddings mode constant_values",
+    needs_batch=False,
+)
 def pad(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """x continued over the border of its axes.
 
@@ -191,7 +219,7 @@ def _pad_widths(arguments: Arguments, x: Tensor) -> list[tuple[int, int]]:
             raise arguments.refusal("pad_width", f"a pair of integers from 0 to {MAX_ENTRIES} for each axis")
         found.append((ends[0], ends[-1]))
     found = found * x.rank if len(found) == 1 else found
-    if len(found) != x.rank or found[0] != (0, 0):
+    if len(found) != x.rank or (found[0] != (0, 0) and not isinstance(x, Shared)):
         raise arguments.refusal("pad_width", f"{x.rank} pairs, the first of them [0, 0]: the batch stays as it is")
     return found
 

@@ -172,7 +172,7 @@ def turned(x: Tensor, order: Sequence[int], layer: LayerBuilder) -> Tensor:
     return Turned(x.value, Layout.KERAS, order=tuple(order))
 
 
-@operation("keras.ops.Moveaxis", parameters="x source destination")
+@operation("keras.ops.Moveaxis", parameters="x source destination", needs_batch=False)
 def move_axis(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """x with some axes at other places, and the others in the order that they had."""
     x = arguments.tensor_of_any_type("x")
@@ -185,7 +185,7 @@ def move_axis(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     return reordered(x, order, layer)
 
 
-@operation("keras.ops.Swapaxes", parameters="x axis1 axis2")
+@operation("keras.ops.Swapaxes", parameters="x axis1 axis2", needs_batch=False)
 def swap_axes(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """x with two axes in each other's place."""
     x = arguments.tensor_of_any_type("x")
@@ -216,14 +216,17 @@ def expanded(x: Tensor, axis: int, layer: LayerBuilder) -> Tensor:
         x = layer.keras_order(x)  # the channels are no longer last
     place = axis if x.layout is Layout.KERAS else axis + 1
     y = layer.op("Unsqueeze", [x.value, layer.constant("axes", np.array([place], np.int64))])
-    return Tensor(y, x.layout)
+    return Shared(y, x.layout) if isinstance(x, Shared) else Tensor(y, x.layout)
 
 
-@operation("keras.ops.Squeeze", "tf.squeeze", "tf.compat.v1.squeeze", parameters="x|input axis|squeeze_dims")
+@operation(
+    "keras.ops.Squeeze", "tf.squeeze", "tf.compat.v1.squeeze", parameters="x|input axis|squeeze_dims", needs_batch=False
+)
 def squeeze(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """x without axes of size 1: all that it has, if none is named."""
     x = arguments.tensor_of_any_type("x")
-    ones = tuple(axis for axis, size in enumerate(x.shape) if axis and size == 1)
+    least = 0 if isinstance(x, Shared) else 1
+    ones = tuple(axis for axis, size in enumerate(x.shape) if axis >= least and size == 1)
     axes = arguments.axes("axis", x, ones, null_is_default=True)
     if any(x.shape[axis] != 1 for axis in axes):
         raise layer.error(f'"axis" names an axis of {shown(x.shape)} whose size is not 1', "Name axes of size 1.")

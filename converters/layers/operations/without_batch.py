@@ -12,12 +12,12 @@ from converters.layers.graph_builder import BATCH
 from converters.layers.layer_builder import LayerBuilder
 from converters.layers.operations.arguments import Arguments
 from converters.layers.operations.elementwise import read_dtype
-from converters.layers.operations.numbers import as_type, joined, numbers_of, only_numbers
+from converters.layers.operations.numbers import as_type, joined, numbers_of
 from converters.layers.operations.operands import TYPES
 from converters.layers.operations.registry import operation
 from converters.layers.tensor import Extent, Layout, Numbers, Shared, Size, Tensor, shown
 
-__all__ = ["broadcast_to", "range_", "tile"]
+__all__ = ["broadcast_to", "range_", "tile", "tiled"]
 
 FLOAT, INT64 = ir.DataType.FLOAT, ir.DataType.INT64
 
@@ -86,7 +86,8 @@ operation("tf.ones", parameters="shape dtype layout")(partial(_filled, 1.0))
 def _sizes(name: str, arguments: Arguments, layer: LayerBuilder) -> Numbers:
     """Sizes, some of them computed from a shape; the batch's, which may only be the first, is so."""
     operands = arguments.operands_or_numbers(name)
-    sizes = as_type(joined(operands, layer), INT64, layer) if only_numbers(operands) else None
+    known = not any(isinstance(x, Tensor) and not isinstance(x, Numbers) for x in operands)
+    sizes = as_type(joined(operands, layer), INT64, layer) if known else None
     if sizes is None or BATCH in sizes.items[1:] or any(isinstance(size, int) and size < 1 for size in sizes.items):
         raise arguments.refusal(name, "sizes, some computed from the shape of a tensor; the batch's can be the first")
     return sizes
@@ -108,7 +109,11 @@ def tile(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     """
     x = arguments.operand("x")
     if not isinstance(x, Tensor) or isinstance(x, Shared):
-        return _tiled_for_batch(x, arguments, layer)
+        times_or_batch = _sizes("repeats", arguments, layer)
+        if len(times_or_batch.items) != len(x.shape) or (times_or_batch.items[0] == BATCH and x.shape[0] != 1):
+            expected = f"a number for each axis of {shown(x.shape)}; the batch's for one of size 1"
+            raise arguments.refusal("repeats", expected)
+        return tiled(x, times_or_batch, layer)
     times = arguments.extents("repeats")
     times = [1] * (x.rank - len(times)) + times
     if len(times) > x.rank or times[0] != 1 or -1 in times:
@@ -116,10 +121,8 @@ def tile(arguments: Arguments, layer: LayerBuilder) -> Tensor:
     return Tensor(layer.op("Tile", [x.value, vector("repeats", _in_stored_order(times, x), layer)]), x.layout)
 
 
-def _tiled_for_batch(x: Tensor | Array, arguments: Arguments, layer: LayerBuilder) -> Tensor:
-    times = _sizes("repeats", arguments, layer)
-    if len(times.items) != len(x.shape) or (times.items[0] == BATCH and x.shape[0] != 1):
-        raise arguments.refusal("repeats", f"a number for each axis of {shown(x.shape)}; the batch's for one of size 1")
+def tiled(x: Tensor | Array, times: Numbers, layer: LayerBuilder) -> Tensor:
+    """What has no batch, so many times along each axis."""
     y = layer.op("Tile", [_value(x, layer), times.value])
     return _declared(y, [_times(size, count) for size, count in zip(x.shape, times.items, strict=True)], layer)
 
