@@ -1,19 +1,20 @@
 """A `Network` with the configs of its layers read and its calls in order: what can be told before tensors meet."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
 from converters.errors import ConversionError, joined
+from converters.keras_order import run_order
 from converters.keras_wrappers import TIME_DISTRIBUTED
 from converters.keys import Keys
 from converters.layers import LAYERS, LayerEntry, find_layer
-from converters.layers.masks import number_of_masks
+from converters.layers.masks import FORGETTING, MASKING, number_of_masks
 from converters.layers.operations import KERAS_PREFIX, OPERATIONS, RAW_PREFIX, TF_PREFIX
 from converters.layers.refused import find_refusal
 from converters.layers.registry import Arity
-from converters.network import Layer, Network, Step, execution_order
+from converters.network import Call, Layer, Network, Step, execution_order
 from converters.notices import Notices
 from converters.training_calls import refused_training
 
@@ -57,9 +58,29 @@ def planned(network: Network, notices: Notices) -> Plan:
         except ConversionError as error:
             errors.append(error)
     try:
-        return Plan(network, recipes, tuple(errors), execution_order(network), _call_names(network))
+        return Plan(network, recipes, tuple(errors), _steps(network, recipes), _call_names(network))
     except ConversionError as error:
         raise joined([*errors, error], network.place) from None
+
+
+def _steps(network: Network, recipes: Mapping[str, Recipe]) -> tuple[Step, ...]:
+    """The calls in an order in which they can be carried out: in Keras' own where that decides who sees a mask.
+
+    That of a network with models within it is not known any more: each of these is one call for Keras.
+    """
+    steps = execution_order(network)
+    classes = {recipe.entry.class_name for recipe in recipes.values()}
+    masks = not classes.isdisjoint(MASKING) or any(map(number_of_masks, _calls(network)))
+    if not masks or classes.isdisjoint(FORGETTING) or network.keras_version == 2 or network.inner_inputs:
+        return steps
+    by_key = {(step.layer.name, step.call): step for step in steps}
+    parents = {key: [(ref.layer, ref.call) for ref in step.inputs] for key, step in by_key.items()}
+    ordered = run_order(parents, [(ref.layer, ref.call) for ref in network.outputs])
+    return tuple(by_key[key] for key in ordered)
+
+
+def _calls(network: Network) -> Iterator[Call]:
+    return (call for layer in network.layers for call in layer.calls)
 
 
 def _read_config(layer: Layer, keras_version: int | None, notices: Notices) -> Recipe:

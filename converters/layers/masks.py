@@ -18,6 +18,7 @@ from converters.network import Call, Operand
 __all__ = [
     "FORGETTING",
     "MASK",
+    "MASKING",
     "joined",
     "mask_operands",
     "masked_inputs",
@@ -62,6 +63,9 @@ FORGETTING = frozenset({"MultiHeadAttention"})
 
 Source: keras/src/layers/attention/multi_head_attention.py, `call`.
 """
+
+MASKING = frozenset({"Embedding", "Masking"})
+"""Classes that give masks, the first of them if it is asked for one."""
 
 MERGING = frozenset({"Add", "Average", "Maximum", "Minimum", "Multiply", "Subtract"})
 """Classes that give their output the masks of their inputs, joined."""

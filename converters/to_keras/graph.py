@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from converters.build import Outline
+from converters.keras_order import NodeKey, keras_order
 from converters.network import Call, Layer, Network, Operand, Ref, execution_order
 from converters.to_keras.given_back import LAYERS_MODULE, GivenBack, KerasLayer
-from converters.to_keras.order import NodeKey, keras_order
 from converters.training_calls import TRAINING
 from converters.weights.keras_variables import snake_case
 

@@ -141,6 +141,25 @@ def test_heads_of_attention_take_the_masks_off_what_they_look_at(tmp_path: Path)
     assert_equals_keras(model, tmp_path, hidden_steps=True, raw_outputs=True)
 
 
+@pytest.mark.parametrize("first", [False, True], ids=["it comes first", "it comes last"])
+def test_of_layers_that_are_as_far_from_the_outputs_keras_order_says_which_sees_a_mask(
+    first: bool, tmp_path: Path
+) -> None:
+    inputs = keras.Input(SEQUENCE)
+    x = kl.Masking()(inputs)
+    seen, mean = kl.MultiHeadAttention(2, 3)(x, x), kl.GlobalAveragePooling1D()(x)
+    outputs = [seen, mean] if first else [mean, seen]
+    assert_equals_keras(keras.Model(inputs, outputs), tmp_path, hidden_steps=True, raw_outputs=True)
+
+
+def test_a_layer_that_is_farther_from_the_outputs_runs_before_others(tmp_path: Path) -> None:
+    inputs = keras.Input(SEQUENCE)
+    x = kl.Masking()(inputs)
+    mean = kl.GlobalAveragePooling1D()(x)
+    deep = kl.Dense(4)(kl.Dense(4)(kl.MultiHeadAttention(2, 3)(x, x)))
+    assert_equals_keras(keras.Model(inputs, [mean, deep]), tmp_path, hidden_steps=True, raw_outputs=True)
+
+
 STEPS = (7, 6)
 
 

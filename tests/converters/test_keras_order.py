@@ -1,4 +1,4 @@
-"""The order of layers, on which files of weights depend, against Keras' own: random networks with shared layers."""
+"""The orders of layers and of calls, on which weights and masks depend, against Keras' own: random networks."""
 
 import json
 import random
@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from keras import layers as kl
 
 import converters
-from converters.to_keras.order import keras_order
+from converters.keras_json import read_network
+from converters.keras_order import keras_order, run_order
 from tests.converters.keras_round_trip import names
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
@@ -40,12 +41,15 @@ def network(draw: Draw) -> keras.Model:
     return keras.Model(inputs, outputs)
 
 
-@settings(
+of_random_networks = settings(
     max_examples=60,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
+
+
+@of_random_networks
 @given(data=st.data())
 def test_layers_are_listed_as_keras_lists_them(data: st.DataObject, tmp_path: Path) -> None:
     model = network(data.draw)
@@ -63,3 +67,20 @@ def test_a_network_deeper_than_pythons_stack_is_sorted() -> None:
     depth = 5000
     parents = {(f"layer {n}", 0): [(f"layer {n - 1}", 0)] if n else [] for n in range(depth)}
     assert keras_order(parents, [(f"layer {depth - 1}", 0)]) == tuple(f"layer {n}" for n in range(depth))
+
+
+@of_random_networks
+@given(data=st.data())
+def test_calls_are_carried_out_as_keras_does(data: st.DataObject, tmp_path: Path) -> None:
+    model = network(data.draw)
+    (tmp_path / "net.json").write_text(model.to_json())
+    read = read_network(tmp_path / "net.json")
+    parents = {
+        (layer.name, number): [(ref.layer, ref.call) for ref in call.inputs]
+        for layer in read.layers
+        for number, call in enumerate(layer.calls)
+    }
+    ours = [name for name, _call in run_order(parents, [(ref.layer, ref.call) for ref in read.outputs])]
+    by_depth = model._nodes_by_depth
+    of_keras = [node.operation.name for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
+    assert ours == [name for name in of_keras if name in ours]  # as above
