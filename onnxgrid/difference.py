@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx_ir as ir
 
+from converters.model_suffix import is_model_file
 from converters.roles import initializer_roles, layer_of
 from converters.weights import Weight, Weights, without_counters
 from converters.weights.onnx import initializer_tensor, initializer_weight
@@ -20,7 +21,6 @@ from converters.weights.onnx_file import OnnxFile
 from onnxgrid.graph_difference import layer_lines, model_lines, nodes_by_layer
 from onnxgrid.transplant.ends import is_model, open_ends
 from onnxgrid.transplant.statistics import CHUNK
-from onnxgrid.transplant.targets import MODEL_SUFFIX
 
 if TYPE_CHECKING:
     from onnxgrid.transplant.ends import FileOrModel
@@ -184,7 +184,7 @@ def _tensors(end: "FileOrModel", weights: Weights) -> Mapping[str, Weight]:
     """What an end holds: of a model, the constants too."""
     if isinstance(end, str | Path):
         path = Path(end)
-        return OnnxFile.open(path).tensors() if path.suffix.lower() == MODEL_SUFFIX else weights
+        return OnnxFile.open(path).tensors() if is_model_file(path) else weights
     model = end if isinstance(end, ir.Model) else ir.from_proto(end)
     constants = [name for name in model.graph.initializers if name not in weights]
     return {

@@ -8,6 +8,7 @@ from typing import Any
 
 import onnx_ir as ir
 
+from converters.model_suffix import is_model_file
 from converters.port_layout import PortLayout, stated_layout
 from converters.roles import (
     CLASS_NAME_KEY,
@@ -180,7 +181,7 @@ def inspect_model(path: Path | str) -> ModelSummary:
         ConversionError: if the model says a layout that is none.
     """
     path = Path(path)
-    if path.suffix.lower() == ".onnx":
+    if is_model_file(path):
         return summarize_model(OnnxFile.open(path).model, str(path))
     layers: dict[str, list[TensorSummary]] = {}
     for weight in without_counters(read_weights(path)).values():

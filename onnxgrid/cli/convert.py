@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from converters.model_suffix import MODEL_SUFFIX, is_model_file
 from onnxgrid.cli.printable import printable
 from onnxgrid.cli.uncollected import uncollected
 
@@ -21,7 +22,6 @@ __all__ = ["command"]
 
 STANDARD_STREAM = Path("-")
 
-MODEL_SUFFIX = ".onnx"
 JSON_SUFFIX = ".json"
 ARCHIVE_SUFFIX = ".keras"
 
@@ -104,7 +104,7 @@ def command(
         onnxgrid convert unet.keras --dynamic-spatial --fold-batchnorm --check -o unet.onnx
         onnxgrid convert trained.onnx -o trained.json --weights-out trained.weights.h5
     """
-    if network.suffix.lower() == MODEL_SUFFIX:
+    if is_model_file(network):
         _require_no_options(context)
         output = _json_path(network, output)
         from onnxgrid.conversion import to_keras
@@ -164,7 +164,7 @@ def _model_path(network: Path, output: Path | None) -> Path:
             )
     elif output.exists() and network != STANDARD_STREAM and output.samefile(network):
         raise click.UsageError(f"{output} is the network itself: give another file with -o.")
-    elif output.suffix.lower() != MODEL_SUFFIX:
+    elif not is_model_file(output):
         raise click.UsageError(f"{output} does not end in {MODEL_SUFFIX}: what comes of a network is a model.")
     return output
 

@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -113,23 +114,11 @@ SILENT_PROFILER = {"KINETO_LOG_LEVEL": "6", "TORCH_CPP_LOG_LEVEL": "ERROR"}
 def command(
     config: Path | None,
     config_option: Path | None,
-    engine: str | None,
-    device: str,
-    precision: str | None,
-    compile: bool | None,
     kernel_choice: str | None,
-    seed: int | None,
-    num_epochs: int | None,
-    resume: bool,
-    strict: bool,
-    accumulate: int,
-    shard_optimizer: bool,
-    elastic: bool,
-    detect_anomaly: bool,
     profile: Path | None,
-    overrides: tuple[str, ...],
     timestamps: bool,
     as_json: bool,
+    **options: Any,
 ) -> None:
     """Train the network that a run configuration describes.
 
@@ -154,23 +143,11 @@ def command(
     with progress or nullcontext():
         result = train(
             path,
-            engine=engine,
-            device=device,
-            precision=precision,
-            compile=compile,
             kernel_choice=None if kernel_choice is None else KernelChoice(kernel_choice),
-            seed=seed,
-            num_epochs=num_epochs,
-            resume=resume,
-            strict=strict,
-            accumulate=accumulate,
-            shard_optimizer=shard_optimizer,
-            elastic=elastic,
-            detect_anomaly=detect_anomaly,
             profile=profile,
-            overrides=overrides,
             log=_log(progress, to_stderr=as_json, timestamps=timestamps),
             progress=progress,
+            **options,
         )
     if as_json:
         click.echo(json.dumps(result.to_json()))

@@ -10,9 +10,9 @@ from typing import Any
 import onnx_ir as ir
 
 from onnxgrid.engines.kernel_choice.graph import GRADIENT
+from onnxgrid.engines.node_names import GRADIENT_MARK, forward_name, layers_by_node
 from onnxgrid.engines.ort_engine import OrtEngine
-from onnxgrid.engines.profiling import LOSS_ROW, OTHER_ROW, Work
-from onnxgrid.engines.tracing import GRADIENT_MARK, forward_name, layers_by_node
+from onnxgrid.engines.recorded_work import LOSS_ROW, OTHER_ROW, Work
 from onnxgrid.engines.trainable_graph import TrainableGraph
 
 __all__ = ["OrtRecorder"]

@@ -10,8 +10,9 @@ from onnxgrid.engines.engine import Engine, Part
 from onnxgrid.engines.gradients import SHARE, TARGET, TrainingGraph, build_training_graph
 from onnxgrid.engines.kernel_choice import KernelTimes, choose_kernels, concrete_shapes, environment, user_cache_file
 from onnxgrid.engines.kernel_options import KernelChoice
+from onnxgrid.engines.node_names import GRADIENT_MARK, layers_by_node
 from onnxgrid.engines.ort_session import open_session
-from onnxgrid.engines.tracing import GRADIENT_MARK, TracedValue, layers_by_node
+from onnxgrid.engines.traced_value import TracedValue
 from onnxgrid.engines.trainable_graph import TrainableGraph
 from onnxgrid.engines.training_mode import SEED_AND_STEP
 from onnxgrid.losses import Loss

@@ -8,45 +8,20 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import torch
 
 from onnxgrid.engines.engine import WHOLE, Engine, Part, StepResult
+from onnxgrid.engines.recorded_work import STEP_MARK, Recorder, Work
+from onnxgrid.engines.torch_engine import TorchEngine
+from onnxgrid.engines.torch_recording import TorchRecorder
 from onnxgrid.engines.trainable_graph import TrainableGraph
 
-__all__ = [
-    "LOSS_ROW",
-    "OTHER_ROW",
-    "STEP_MARK",
-    "UNCOUNTED_STEPS",
-    "RecordedEngine",
-    "Recorder",
-    "StepProfile",
-    "Work",
-    "create_recorder",
-]
+__all__ = ["UNCOUNTED_STEPS", "RecordedEngine", "StepProfile", "create_recorder"]
 
 UNCOUNTED_STEPS = 3
 """The first chooses kernels, the second fetches memory; in the third the recorder does so."""
 RECORDED_STEPS = 3
-LOSS_ROW, OTHER_ROW = "(loss)", "(other)"
-"""In place of a layer: what is done for the loss, and what for none of them, as clearing the gradients."""
-STEP_MARK = "onnxgrid/step"
-"""The event of a whole step in torch's profiler."""
-
-
-@dataclass(frozen=True)
-class Work:
-    """What a node did, each time that it ran."""
-
-    layer: str
-    """Or the node's own name, if the model does not say; or one of `LOSS_ROW` and `OTHER_ROW`."""
-    node: str
-    backward: bool
-    seconds: float
-    bytes: int
-    """ort engine: of the values that it gave; torch engine: of the tensors that it allocated."""
 
 
 @dataclass(frozen=True)
@@ -58,27 +33,12 @@ class StepProfile:
     work: Sequence[Work]
 
 
-class Recorder(Protocol):
-    """Records steps of an engine, which takes them with the same numbers."""
-
-    def prepare(self) -> None:
-        """Before a step that is not counted."""
-
-    def begin(self) -> None:
-        """Before the first step that is."""
-
-    def end(self, trace: Path | None) -> Sequence[Work]:
-        """Leave the engine as it was. What was done since `begin`, written to `trace` in Chrome's format as well."""
-
-
 def create_recorder(engine: Engine, graph: TrainableGraph) -> Recorder:
     """A recorder of an engine's steps; the engine may not be compiled, nor ONNX Runtime's on a GPU."""
     if engine.name == "torch":
-        from onnxgrid.engines.torch_engine import TorchEngine
-        from onnxgrid.engines.torch_recording import TorchRecorder
-
         assert isinstance(engine, TorchEngine)
         return TorchRecorder(engine, graph)
+    # Imported here because ONNX Runtime need not be installed.
     from onnxgrid.engines.ort_engine import OrtEngine
     from onnxgrid.engines.ort_recording import OrtRecorder
 

@@ -12,10 +12,10 @@ from urllib.parse import unquote
 from torch.autograd.profiler_util import FunctionEvent
 from torch.profiler import ProfilerActivity, profile
 
-from onnxgrid.engines.profiling import LOSS_ROW, OTHER_ROW, STEP_MARK, Work
+from onnxgrid.engines.node_names import layers_by_node
+from onnxgrid.engines.recorded_work import LOSS_ROW, OTHER_ROW, STEP_MARK, Work
 from onnxgrid.engines.torch_engine import TorchEngine
 from onnxgrid.engines.torch_program import CALL_MARK
-from onnxgrid.engines.tracing import layers_by_node
 from onnxgrid.engines.trainable_graph import TrainableGraph
 
 __all__ = ["TorchRecorder"]

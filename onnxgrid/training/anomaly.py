@@ -7,7 +7,7 @@ import torch
 
 from onnxgrid.data.batches import Batch
 from onnxgrid.engines.engine import Engine
-from onnxgrid.engines.tracing import TracedValue, Tracer
+from onnxgrid.engines.traced_value import TracedValue, Tracer
 from onnxgrid.losses import Loss
 from onnxgrid.processes import Processes
 from onnxgrid.training.step import parts_of

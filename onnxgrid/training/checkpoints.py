@@ -21,6 +21,7 @@ import torch
 
 from converters import save_model
 from converters.atomic_file import replacing
+from converters.model_suffix import MODEL_SUFFIX
 from converters.weights.onnx import initializer_weights, write_initializers
 from onnxgrid.checkpoint_format import FORMAT, VERSION, epoch_of, stem_of
 from onnxgrid.engines.engine import Engine
@@ -192,7 +193,7 @@ def newest_checkpoint(folder: Path) -> Checkpoint | None:
     """
     for epoch in reversed(_listed_epochs(folder)):
         path = checkpoint_path(folder, epoch).with_suffix(".pt")
-        if not path.exists() or not path.with_suffix(".onnx").exists():
+        if not path.exists() or not path.with_suffix(MODEL_SUFFIX).exists():
             continue
         try:
             return _read(path)

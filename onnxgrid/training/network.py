@@ -7,12 +7,12 @@ import onnx_ir as ir
 
 from converters import build_model, read_network
 from converters.keras_json import network_from_json
+from converters.model_suffix import is_model_file
 from converters.weights.onnx import embed_external_data, open_onnx
 from onnxgrid.config import InlineNetwork, InputPath
 from onnxgrid.errors import TransplantError
 from onnxgrid.training.foreign import ready_for_training
-from onnxgrid.transplant.apply import apply_plan
-from onnxgrid.transplant.files import plan_from_file
+from onnxgrid.transplant.files import fill_from_file
 from onnxgrid.transplant.report import loading_line
 
 __all__ = ["OpenedNetwork", "load_weights", "open_network"]
@@ -36,7 +36,7 @@ def open_network(layers: InputPath | InlineNetwork, *, seed: int) -> OpenedNetwo
     if isinstance(layers, InlineNetwork):
         place = layers.content.place()
         return OpenedNetwork(build_model(network_from_json(layers.content, place), seed=seed), place)
-    if layers.path.suffix.lower() == ".onnx":
+    if is_model_file(layers.path):
         model = open_onnx(layers.path)
         embed_external_data(model, layers.given)  # engines and checkpoints hold the model without its folder
         ready_for_training(model)
@@ -44,21 +44,19 @@ def open_network(layers: InputPath | InlineNetwork, *, seed: int) -> OpenedNetwo
     return OpenedNetwork(build_model(read_network(layers.path), seed=seed), layers.given)
 
 
-def load_weights(model: ir.Model, source: InputPath, *, strict: bool, write: Callable[[str], None]) -> ir.Model:
-    """A copy of the model with every weight that the file has by the same name and shape; the log names the others.
+def load_weights(network: OpenedNetwork, source: InputPath, *, strict: bool, write: Callable[[str], None]) -> None:
+    """Change the model: it gets every weight that the file has by the same name and shape; the log names the others.
 
     Raises:
         TransplantError: with `strict`, if anything was not carried.
         WeightFileError: if the file cannot be read.
     """
-    weights, plan = plan_from_file(source.path, model)
-    write(loading_line(source.given))
-    for line in plan.lines():
+    lines = fill_from_file(source.path, network.model, network.place, strict=False).plan.lines()
+    for line in (loading_line(source.given), *lines):
         write(line)
-    if strict and plan.lines():
+    if strict and lines:
         raise TransplantError(
-            f"{len(plan.lines())} differences between the checkpoint and the network, listed above",
+            f"{len(lines)} differences between the checkpoint and the network, listed above",
             place=source.given,
             fix="Rename layers so that they match, or leave --strict out.",
         )
-    return apply_plan(plan, weights, model)

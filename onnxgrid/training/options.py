@@ -8,7 +8,7 @@ from onnxgrid.engines.options import EngineRequest
 __all__ = ["RunOptions"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class RunOptions:
     """The options of `onnxgrid.train` that say how a run is carried out; explained there."""
 

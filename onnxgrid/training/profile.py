@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from converters.atomic_file import replacing
-from onnxgrid.engines.profiling import UNCOUNTED_STEPS, StepProfile, Work
+from onnxgrid.engines.profiling import UNCOUNTED_STEPS, StepProfile
+from onnxgrid.engines.recorded_work import Work
 from onnxgrid.training.log import RunLog
 
 __all__ = ["TABLE", "TRACE", "ProfileRow", "Report", "profile_rows"]

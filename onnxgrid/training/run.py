@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import torch
 
-from onnxgrid.config import read_config
+from converters.model_suffix import MODEL_SUFFIX
+from onnxgrid.config import RunConfig, read_config
 from onnxgrid.config.optimizer import OptimizerConfig
 from onnxgrid.data import Batch
 from onnxgrid.engines import KernelChoice, create_engine, create_predictor
@@ -80,21 +81,18 @@ def train(
         config: the configuration's file.
         engine: "ort" or "torch"; by default "ort" where its training build is installed, else "torch".
         device: "cpu", "cuda", or "auto": CUDA where the engine can use it, else the CPU.
-        precision: "fp32", or "bf16" for convolutions and matrix products in bfloat16; by default that of
-            the run that is resumed, else "fp32".
-        compile: whether torch.compile turns the steps into machine code of their own (torch engine); by default as in
-            the run that is resumed.
-        kernel_choice: how the ort engine chooses its kernels; by default what is fastest, and when a run is resumed
-            what it had chosen before.
+        precision: "fp32", or "bf16" for convolutions and matrix products in bfloat16; by default "fp32".
+        compile: whether torch.compile turns the steps into machine code of their own (torch engine).
+        kernel_choice: how the ort engine chooses its kernels; by default what is fastest.
         seed: of initial weights, data order and dropout; by default 0 for the weights and `data.seed` for the others.
         num_epochs: in place of the configuration's.
-        resume: go on from the newest whole checkpoint in `checkpoints.save`; from the beginning if there is none.
+        resume: go on from the newest whole checkpoint in `checkpoints.save`, if there is one; precision, compile and
+            kernels are by default what they were.
         strict: what `checkpoints.load` cannot carry over is an error.
         accumulate: how many batches make a step: of `data.batch_size` each, computed one after the other.
         shard_optimizer: divide the optimizer's state among the processes.
         detect_anomaly: name the node and layer, if a loss or a gradient is not finite.
-        profile: a folder for a table of time and memory by layer, and a Chrome trace, of three steps (of the first
-            process, where there are several).
+        profile: a folder for a table of time and memory by layer, and a Chrome trace, of three steps of one process.
         elastic: when torchrun starts the processes again, go on from the newest checkpoint of the run.
         overrides: `KEY=VALUE` each, replacing values of the configuration.
         log: receives each line of the run's log.
@@ -104,24 +102,19 @@ def train(
         UserError: if the configuration, the network, a checkpoint or the data cannot be used.
         WorkFailed: if the training itself fails, as by a loss that is not finite.
     """
-    settings = read_config(Path(config), overrides)
-    if num_epochs is not None:
-        settings = settings.model_copy(update={"num_epochs": num_epochs})
-    launch = find_launch(os.environ)
-    options = RunOptions(
-        request=EngineRequest(engine, device, precision, compile, kernel_choice),
-        seed=seed,
-        resume=resume,
-        strict=strict,
-        accumulate=accumulate,
-        shard_optimizer=shard_optimizer,
-        detect_anomaly=detect_anomaly,
-        profile=None if profile is None else Path(profile),
-        restarts=restarts_of(launch) if elastic else None,
-    )
+    settings = _settings(Path(config), overrides, num_epochs)
+    request = EngineRequest(engine, device, precision, compile, kernel_choice)
+    launch, folder = find_launch(os.environ), None if profile is None else Path(profile)
+    restarts = restarts_of(launch) if elastic else None
+    options = RunOptions(request, seed, resume, strict, accumulate, shard_optimizer, detect_anomaly, folder, restarts)
     with joined(launch) as processes:
         run_log = RunLog(log if processes.leads else _no_log, processes=processes.size)
         return _run(open_run(settings, options, processes, run_log), progress if processes.leads else None)
+
+
+def _settings(config: Path, overrides: Sequence[str], num_epochs: int | None) -> RunConfig:
+    settings = read_config(config, overrides)
+    return settings if num_epochs is None else settings.model_copy(update={"num_epochs": num_epochs})
 
 
 def _run(run: Run, progress: Progress | None) -> TrainingResult:
@@ -165,7 +158,7 @@ class _Training:
         self._saved = None
         if run.checkpoint is not None:
             restore_optimizer(run.checkpoint, self._optimizer)
-            self._saved = run.checkpoint.path.with_suffix(".onnx")
+            self._saved = run.checkpoint.path.with_suffix(MODEL_SUFFIX)
         self._require_same_run()
         self._began = time.perf_counter() - run.state.seconds
 

@@ -107,7 +107,7 @@ def open_run(settings: RunConfig, options: RunOptions, processes: Processes, log
         log.write(f"Resuming after epoch {state.epoch} from file: {checkpoint.path}")
         model = restore_weights(checkpoint, model)
     elif settings.checkpoints.load is not None:
-        model = load_weights(model, settings.checkpoints.load, strict=options.strict, write=log.write)
+        load_weights(network, settings.checkpoints.load, strict=options.strict, write=log.write)
     if settings.optimizer is not None and settings.data.input_path is not None:
         log.optimizer(settings.optimizer)
     if settings.loss is not None:

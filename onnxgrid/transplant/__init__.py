@@ -99,9 +99,10 @@ def _begun(source: "FileOrModel", target: "FileOrModel", out: Path | None) -> "H
         out: None if nothing will be written there, or what is carried cannot be foreseen from names.
     """
     from converters.head_start import HeadStart
+    from converters.model_suffix import is_model_file
 
     ends = _path(source), _path(target), out
-    paths = [path for path in ends if path is not None and path.suffix.lower() == ".onnx"]
+    paths = [path for path in ends if path is not None and is_model_file(path)]
     return HeadStart(*paths) if len(paths) == 3 else HeadStart()
 
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 import onnx_ir as ir
 
 from converters.weights import Weight, Weights
-from converters.weights.onnx import fill_initializers, initializer_weights
+from converters.weights.onnx import fill_initializers
 from onnxgrid.transplant.plan import TransplantPlan
 
-__all__ = ["apply_plan", "carried_weights", "fill", "filled"]
+__all__ = ["carried_weights", "fill", "filled"]
 
 
 def carried_weights(plan: TransplantPlan, source: Weights, target: Weights) -> Mapping[str, Weight]:
@@ -24,16 +24,6 @@ def carried_weights(plan: TransplantPlan, source: Weights, target: Weights) -> M
         )
         for match in plan.carried
     }
-
-
-def apply_plan(plan: TransplantPlan, source: Weights, model: ir.Model) -> ir.Model:
-    """A copy of the model with the planned initializers replaced: same graph, names, metadata and types.
-
-    The source is read when the values are: then WeightFileError is raised if one cannot be read, or does not fit the
-    type of its initializer.
-    """
-    target = initializer_weights(model, "the model")
-    return filled(model, target, carried_weights(plan, source, target))
 
 
 def filled(model: ir.Model, held: Weights, carried: Mapping[str, Weight]) -> ir.Model:

@@ -8,6 +8,7 @@ from pathlib import Path
 import onnx_ir as ir
 
 from converters.errors import WeightFileError
+from converters.model_suffix import MODEL_SUFFIX, is_model_file
 from converters.weights import NetworkLayer, Weights, network_layers, read_weights, without_counters
 from converters.weights.keras import HDF5_SUFFIXES, KERAS3_SUFFIX, stated_network
 from converters.weights.keras2_layout import keras2_names
@@ -18,7 +19,7 @@ from onnxgrid.checkpoint_format import epoch_of
 from onnxgrid.errors import TransplantError
 from onnxgrid.transplant.memory_target import MemoryTarget, in_memory
 from onnxgrid.transplant.output import is_same_file
-from onnxgrid.transplant.targets import MODEL_SUFFIX, Model, Target, open_target
+from onnxgrid.transplant.targets import Model, Target, open_target
 
 __all__ = ["Ends", "FileOrModel", "Source", "expected_names", "is_model", "open_ends"]
 
@@ -118,7 +119,7 @@ def _states(*ends: FileOrModel) -> Mapping[Path, FileState]:
 
 def is_model(end: FileOrModel) -> bool:
     """Whether an end is a model in memory or has the name of one's file."""
-    return isinstance(end, Model) or Path(end).suffix.lower() == MODEL_SUFFIX
+    return isinstance(end, Model) or is_model_file(Path(end))
 
 
 def _model(source: FileOrModel) -> Source:

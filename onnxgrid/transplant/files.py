@@ -4,25 +4,12 @@ from pathlib import Path
 
 import onnx_ir as ir
 
-from converters.weights import Weights
 from onnxgrid.transplant.apply import carried_weights, fill
-from onnxgrid.transplant.plan import TransplantPlan
-from onnxgrid.transplant.planned import PlannedTransplant, plan_ends
+from onnxgrid.transplant.planned import plan_ends
 from onnxgrid.transplant.report import TransplantReport
-from onnxgrid.transplant.rules import NO_RULES, TransplantRules
+from onnxgrid.transplant.rules import NO_RULES
 
-__all__ = ["fill_from_file", "plan_from_file"]
-
-
-def plan_from_file(source: Path, model: ir.Model, rules: TransplantRules = NO_RULES) -> tuple[Weights, TransplantPlan]:
-    """The weights of a file, and what of them goes where in a model; no values are read.
-
-    Raises:
-        TransplantError: if the rules do not fit the two.
-        WeightFileError: if the file cannot be read.
-    """
-    planned = plan_ends(source, model, rules)
-    return planned.ends.source.weights, planned.plan
+__all__ = ["fill_from_file"]
 
 
 def fill_from_file(source: Path, model: ir.Model, place: str, *, strict: bool) -> TransplantReport:
@@ -36,7 +23,7 @@ def fill_from_file(source: Path, model: ir.Model, place: str, *, strict: bool) -
         TransplantError: if `strict` finds a difference.
         WeightFileError: if the file cannot be read, or a value does not fit the model's type.
     """
-    planned: PlannedTransplant = plan_ends(source, model, NO_RULES, target_place=place)
+    planned = plan_ends(source, model, NO_RULES, target_place=place)
     if strict:
         planned.require_strict()
     planned.warn()

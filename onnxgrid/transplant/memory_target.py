@@ -9,12 +9,13 @@ import onnx
 import onnx_ir as ir
 
 from converters import save_model
+from converters.model_suffix import is_model_file
 from converters.weights import Weight, Weights, Writing, is_written_by_network, write_weights
 from converters.weights.onnx import initializer_weights
 from onnxgrid.errors import TransplantError
 from onnxgrid.transplant.apply import filled
 from onnxgrid.transplant.plan import TargetParameter
-from onnxgrid.transplant.targets import MODEL_SUFFIX, Model, Target, describe_targets
+from onnxgrid.transplant.targets import Model, Target, describe_targets
 
 __all__ = ["MemoryTarget", "in_memory"]
 
@@ -68,7 +69,7 @@ class MemoryTarget(Target):
                 place=self.place,
                 fix="Leave dtype and max_shard_bytes out.",
             )
-        if out is not None and out.suffix.lower() != MODEL_SUFFIX:
+        if out is not None and not is_model_file(out):
             is_written_by_network(out)  # refuses a kind that is unknown
 
     def carry(self, carried: Mapping[str, Weight], out: Path | None, how: Writing) -> Model:
@@ -88,7 +89,7 @@ class MemoryTarget(Target):
         return copy
 
     def _write(self, model: ir.Model, out: Path, how: Writing) -> None:
-        if out.suffix.lower() == MODEL_SUFFIX:
+        if is_model_file(out):
             save_model(model, out, durable=how.durable)
             return
         if is_written_by_network(out):

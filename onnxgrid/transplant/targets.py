@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import onnx
 import onnx_ir as ir
 
+from converters.model_suffix import MODEL_SUFFIX, is_model_file
 from converters.roles import Role, initializer_roles, layer_of
 from converters.weights import (
     NetworkLayer,
@@ -39,11 +40,9 @@ from onnxgrid.transplant.untold_axes import untold_axes
 if TYPE_CHECKING:
     from converters.to_keras import KerasNetwork
 
-__all__ = ["MODEL_SUFFIX", "FileTarget", "Model", "Target", "describe_targets", "open_target"]
+__all__ = ["FileTarget", "Model", "Target", "describe_targets", "open_target"]
 
 logger = logging.getLogger(__name__)
-
-MODEL_SUFFIX = ".onnx"
 
 Model = onnx.ModelProto | ir.Model
 
@@ -155,7 +154,7 @@ class FileTarget(Target):
     def require_writable(self, out: Path | None, how: Writing) -> None:
         if out is None or is_rewritten_as(self.path, out):
             return
-        if out.suffix.lower() == MODEL_SUFFIX:
+        if is_model_file(out):
             raise TransplantError(
                 f"a model cannot be made of the target {self.path}, which holds weights alone",
                 place=str(out),
@@ -269,4 +268,4 @@ def open_target(path: Path, network: Callable[[], Sequence[NetworkLayer]]) -> Fi
     Raises:
         WeightFileError: if the file cannot be read.
     """
-    return ModelTarget(path) if path.suffix.lower() == MODEL_SUFFIX else WeightsTarget(path, network())
+    return ModelTarget(path) if is_model_file(path) else WeightsTarget(path, network())

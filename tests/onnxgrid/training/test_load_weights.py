@@ -11,7 +11,7 @@ import pytest
 import converters
 from onnxgrid.config import InputPath
 from onnxgrid.errors import TransplantError
-from onnxgrid.training.network import load_weights
+from onnxgrid.training.network import OpenedNetwork, load_weights
 
 
 @pytest.fixture
@@ -54,16 +54,16 @@ def test_a_file_of_keras_is_loaded_by_name_and_the_log_says_what_it_calls_the_re
     model: ir.Model, file: InputPath
 ) -> None:
     lines: list[str] = []
-    loaded = load_weights(model, file, strict=False, write=lines.append)
+    load_weights(OpenedNetwork(model, "net.json"), file, strict=False, write=lines.append)
     assert lines == LINES
-    kernel = loaded.graph.initializers["conv.weight"].const_value
+    kernel = model.graph.initializers["conv.weight"].const_value
     assert kernel is not None
     np.testing.assert_array_equal(kernel.numpy(), KERNEL.transpose(3, 2, 0, 1))
 
 
 def test_strict_refuses_a_file_that_lacks_something(model: ir.Model, file: InputPath) -> None:
     with pytest.raises(TransplantError) as caught:
-        load_weights(model, file, strict=True, write=lambda _line: None)
+        load_weights(OpenedNetwork(model, "net.json"), file, strict=True, write=lambda _line: None)
     assert str(caught.value) == (
         "./pre/base.h5: 1 differences between the checkpoint and the network, listed above\n"
         "  Rename layers so that they match, or leave --strict out."

@@ -14,7 +14,8 @@ import torch
 
 import onnxgrid
 from onnxgrid.engines import create_engine
-from onnxgrid.engines.profiling import RecordedEngine, StepProfile, Work, create_recorder
+from onnxgrid.engines.profiling import RecordedEngine, StepProfile, create_recorder
+from onnxgrid.engines.recorded_work import Work
 from onnxgrid.engines.trainable_graph import TrainableGraph
 from onnxgrid.errors import ConfigError
 from onnxgrid.losses import MeanSquaredError
