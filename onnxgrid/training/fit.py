@@ -7,9 +7,11 @@ import onnx_ir as ir
 import torch
 
 from converters.port_layout import PortLayout, stated_layout
+from converters.roles import LAYER_KEY
 from onnxgrid.data import Batch, Dataset, TargetKind
 from onnxgrid.errors import DataError
 from onnxgrid.losses import BinaryCrossEntropy, BinaryCrossEntropyWithLogits, Loss, NegativeLogLikelihood
+from onnxgrid.shape_inference import ImpossibleShapes, sample_shapes
 
 __all__ = ["require_fit", "warn_of_ending", "with_targets_checked"]
 
@@ -50,9 +52,9 @@ def require_fit(model: ir.Model, network_place: str, dataset: Dataset, data_plac
             place=place,
             fix="Give data of that size, or change the input shape of the network.",
         )
+    output = _output_shape(model, tuple(inputs.shape), place)
     if targets is None or loss is None:
         return
-    output = _sample_shape(model.graph.outputs[0])
     if loss.target_kind is TargetKind.CLASS_INDICES:
         _require_classes_first(model.graph.outputs[0], network_place)
         _require_classes(output, place, dataset, loss)
@@ -63,6 +65,28 @@ def require_fit(model: ir.Model, network_place: str, dataset: Dataset, data_plac
             place=place,
             fix="Give targets of that shape, or a network whose output has the shape of the targets.",
         )
+
+
+def _output_shape(model: ir.Model, sample: tuple[int, ...], place: str) -> tuple[Size, ...]:
+    """The shape of what the network gives for such a sample, without batch; empty if it cannot be told.
+
+    Raises:
+        DataError: if the network cannot compute it.
+    """
+    declared = _sample_shape(model.graph.outputs[0])
+    if None not in (*_sample_shape(model.graph.inputs[0]), *declared) and declared:
+        return declared
+    try:
+        shapes = sample_shapes(model, sample)
+    except ImpossibleShapes as error:
+        node = next((node for node in model.graph if node.name == error.node), None)
+        layer = error.node if node is None else node.metadata_props.get(LAYER_KEY, error.node)
+        raise DataError(
+            f"the samples have the shape {_text(sample)}, with which layer '{layer}' cannot compute: {error}",
+            place=place,
+            fix="Give samples of another size: larger ones, or such as can be halved as often as the network does it.",
+        ) from None
+    return shapes.get(str(model.graph.outputs[0].name), (None, *declared))[1:]
 
 
 def _require_open_batch(value: ir.Value, network_place: str) -> None:

@@ -1,9 +1,13 @@
 """What a network, a data set and a loss must agree on, and what is said when they do not."""
 
+import json
+from pathlib import Path
+
 import onnx_ir as ir
 import pytest
 import torch
 
+import converters
 from converters.port_layout import PortLayout, state_layout
 from onnxgrid.data import Batch
 from onnxgrid.data.columns import StoredColumn
@@ -18,7 +22,8 @@ Sizes = list[int | str | None]
 def network(inputs: Sizes, outputs: Sizes | None) -> ir.Model:
     x = ir.val("x", dtype=ir.DataType.FLOAT, shape=ir.Shape(inputs))
     y = ir.val("y", dtype=ir.DataType.FLOAT, shape=None if outputs is None else ir.Shape(outputs))
-    return ir.Model(ir.Graph([x], [y], nodes=[], opset_imports={"": 17}, name="net"), ir_version=9)
+    node = ir.node("Anything", [x], domain="of.the.tests", outputs=[y])
+    return ir.Model(ir.Graph([x], [y], nodes=[node], opset_imports={"": 17, node.domain: 1}, name="net"), ir_version=9)
 
 
 def channels_last(model: ir.Model) -> ir.Model:
@@ -84,6 +89,73 @@ FITTING: dict[str, tuple[ir.Model, Dataset, Loss | None]] = {
 @pytest.mark.parametrize(("model", "data", "loss"), FITTING.values(), ids=FITTING)
 def test_what_fits_passes(model: ir.Model, data: Dataset, loss: Loss | None) -> None:
     fit(model, data, loss)
+
+
+def layer(class_name: str, name: str, inbound: list[str] | None = None, **config: object) -> dict[str, object]:
+    calls = {} if inbound is None else {"inbound_nodes": [[[source, 0, 0, {}] for source in inbound]]}
+    return {"class_name": class_name, "config": {"name": name, **config}, **calls}
+
+
+OPEN_SIZES = layer("InputLayer", "image", batch_input_shape=[None, None, None, 1])
+NARROWING = [
+    OPEN_SIZES,
+    layer("Conv2D", "narrow", filters=2, kernel_size=3),
+    layer("MaxPooling2D", "half", pool_size=2),
+    layer("Conv2D", "rest", filters=1, kernel_size=5),
+]
+JOINING = [
+    OPEN_SIZES,
+    layer("MaxPooling2D", "half", ["image"], pool_size=2),
+    layer("UpSampling2D", "whole", ["half"], size=2),
+    layer("Concatenate", "joined", ["image", "whole"]),
+]
+
+
+def converted(layers: list[dict[str, object]], folder: Path) -> ir.Model:
+    path = folder / "net.json"
+    path.write_text(json.dumps(layers))
+    return converters.convert(path)
+
+
+def test_samples_that_fit_through_a_network_with_open_sizes_pass(tmp_path: Path) -> None:
+    narrowing, joining = converted(NARROWING, tmp_path), converted(JOINING, tmp_path)
+    fit(narrowing, dataset((1, 12, 13), torch.zeros(2, 1, 1, 1)), MeanSquaredError())
+    fit(joining, dataset((1, 12, 6), torch.zeros(2, 2, 12, 6)), MeanSquaredError())
+
+
+UNFIT_FOR_OPEN_SIZES = {
+    "too small": (
+        NARROWING,
+        dataset((1, 11, 12), None),
+        None,
+        "the samples have the shape (1, 11, 12), with which layer 'rest' cannot compute: nothing is left of what it "
+        "gives\n  Give samples of another size: larger ones, or such as can be halved as often as the network does it.",
+    ),
+    "odd": (
+        JOINING,
+        dataset((1, 12, 7), None),
+        None,
+        "the samples have the shape (1, 12, 7), with which layer 'joined' cannot compute: Can't merge shape info. Both "
+        "inferred and declared dimension have values but they differ. Inferred=6 Declared=7 Dimension=3\n"
+        "  Give samples of another size: larger ones, or such as can be halved as often as the network does it.",
+    ),
+    "targets of another size than comes of them": (
+        NARROWING,
+        dataset((1, 12, 14), torch.zeros(2, 1, 12, 14)),
+        MeanSquaredError(),
+        "the targets have the shape (1, 12, 14), the network's output asks for (1, 1, 2)\n"
+        "  Give targets of that shape, or a network whose output has the shape of the targets.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("layers", "data", "loss", "message"), UNFIT_FOR_OPEN_SIZES.values(), ids=UNFIT_FOR_OPEN_SIZES)
+def test_samples_that_a_network_with_open_sizes_cannot_take_are_refused(
+    layers: list[dict[str, object]], data: Dataset, loss: Loss | None, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError) as caught:
+        fit(converted(layers, tmp_path), data, loss)
+    assert str(caught.value) == f"data/x and net.json: {message}"
 
 
 UNFIT: dict[str, tuple[ir.Model, Dataset, Loss | None, str]] = {
