@@ -37,6 +37,7 @@ IGNORED = {
     "input_shape": "repeats what the input layer says",
     "batch_size": "the batch is symbolic",
     "seed": "values are drawn from the seed of the conversion",
+    "rng_type": "chooses a generator of random numbers, and none is drawn in use",
     "sparse": "ONNX inputs are dense",
     "ragged": "ONNX inputs are dense",
     "optional": "every graph input is needed",

@@ -9,11 +9,14 @@ from dataclasses import replace
 from typing import Any
 
 from converters.keras_wrappers import inner_configs
+from converters.layers.augmentation import AUGMENTATIONS, OF_KERAS_2
 from converters.network import Call, Layer
 
 __all__ = ["TRAINING", "handed_on", "refused_training"]
 
 TRAINING = "training"
+
+AUGMENTING = frozenset({*AUGMENTATIONS, *OF_KERAS_2})
 
 BY_BATCH = frozenset({"BatchNormalization", "SyncBatchNormalization"})
 
@@ -38,7 +41,7 @@ def refused_training(layer: Layer, class_name: str) -> str | None:
         return None
     if class_name in BY_BATCH and layer.trainable:
         return "normalizes by the statistics of each batch"
-    if any(_acts(config) for config in inner_configs(class_name, layer.config)):
+    if class_name in AUGMENTING or any(_acts(config) for config in inner_configs(class_name, layer.config)):
         return "changes values at random"
     return None
 

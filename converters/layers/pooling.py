@@ -74,6 +74,66 @@ def pooled(op_type: str, config: PoolingConfig, x: Tensor, layer: LayerBuilder) 
 
 
 @dataclass(frozen=True)
+class AdaptivePoolingConfig:
+    """Keras `AdaptiveAveragePooling1D`, `AdaptiveMaxPooling1D` and so on, checked: cells along each spatial axis."""
+
+    counts: tuple[int, ...]
+    data_format: DataFormat
+
+    @classmethod
+    def read(cls, keys: Keys, rank: int) -> "AdaptivePoolingConfig":
+        return cls(keys.integers("output_size", rank), read_data_format(keys))
+
+
+@converts("AdaptiveAveragePooling1D", config=partial(AdaptivePoolingConfig.read, rank=1))
+@converts("AdaptiveAveragePooling2D", config=partial(AdaptivePoolingConfig.read, rank=2))
+@converts("AdaptiveAveragePooling3D", config=partial(AdaptivePoolingConfig.read, rank=3))
+def adaptive_average_pooling(config: AdaptivePoolingConfig, inputs: Sequence[Tensor], layer: LayerBuilder) -> Tensor:
+    """The means of x (N, C, s1...sn) over as many windows of one size as the config says.
+
+    Raises ConversionError if a size of x is unknown, or no multiple of their number.
+    Source: keras.io/api/layers/pooling_layers.
+    """
+    return _adaptively_pooled("AveragePool", config, inputs[0], layer)
+
+
+@converts("AdaptiveMaxPooling1D", config=partial(AdaptivePoolingConfig.read, rank=1))
+@converts("AdaptiveMaxPooling2D", config=partial(AdaptivePoolingConfig.read, rank=2))
+@converts("AdaptiveMaxPooling3D", config=partial(AdaptivePoolingConfig.read, rank=3))
+def adaptive_max_pooling(config: AdaptivePoolingConfig, inputs: Sequence[Tensor], layer: LayerBuilder) -> Tensor:
+    """The largest cells of x (N, C, s1...sn) in as many windows of one size as the config says.
+
+    Raises ConversionError if a size of x is unknown, or no multiple of their number.
+    Source: keras.io/api/layers/pooling_layers.
+    """
+    return _adaptively_pooled("MaxPool", config, inputs[0], layer)
+
+
+def _adaptively_pooled(op_type: str, config: AdaptivePoolingConfig, x: Tensor, layer: LayerBuilder) -> Tensor:
+    image = layer.image(x, config.data_format, len(config.counts))
+    window = even_windows(image, config.counts, layer)
+    if window is None:
+        raise layer.error(
+            f"makes {shown(config.counts)} cells of its input {shown(x.shape)}, for which its windows differ in size",
+            "Write divisors of the input's sizes.",
+        )
+    return pooled(op_type, PoolingConfig(window, config.data_format), x, layer)
+
+
+def even_windows(image: Tensor, counts: Sequence[int], layer: LayerBuilder) -> Window | None:
+    """The window that makes so many cells of an image (N, C, s1...sn); None if windows of one size do not.
+
+    Raises:
+        ConversionError: if a size of the image is unknown.
+    """
+    sizes = [layer.known_size(image, axis) for axis in range(2, image.rank)]
+    if any(size % count for size, count in zip(sizes, counts, strict=True)):
+        return None
+    size = tuple(size // count for size, count in zip(sizes, counts, strict=True))
+    return Window(size, size, (1,) * len(size), Padding.VALID)
+
+
+@dataclass(frozen=True)
 class GlobalPoolingConfig:
     """Keras `GlobalAveragePooling1D`, `GlobalMaxPooling1D` and so on, checked."""
 

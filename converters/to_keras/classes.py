@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from converters.layers.augmentation import AUGMENTATIONS
 from converters.layers.multi_head_attention import PASSED_OVER as HEADS_PASSED_OVER
 
 __all__ = ["ANY", "KERNEL", "KEYS", "MODULES", "PASSED_OVER", "SCALED", "WITHOUT_TRAINABLE"]
@@ -33,6 +34,8 @@ KEYS: dict[str, tuple[str, ...]] = {
     **_each_rank("AveragePoolingND", "pool_size", "strides", "padding", "data_format"),
     **_each_rank("GlobalMaxPoolingND", "keepdims", "data_format"),
     **_each_rank("GlobalAveragePoolingND", "keepdims", "data_format"),
+    **_each_rank("AdaptiveAveragePoolingND", "output_size", "data_format"),
+    **_each_rank("AdaptiveMaxPoolingND", "output_size", "data_format"),
     "BatchNormalization": (
         *("axis", "momentum", *SCALED),
         *("moving_mean_initializer", "moving_variance_initializer"),
@@ -72,6 +75,12 @@ KEYS: dict[str, tuple[str, ...]] = {
     "GaussianDropout": ("rate",),
     "AlphaDropout": ("rate", "noise_shape"),
     "ActivityRegularization": ("l1", "l2"),
+    **AUGMENTATIONS,
+    "Resizing": (
+        *("height", "width", "interpolation", "antialias", "data_format"),
+        *("crop_to_aspect_ratio", "pad_to_aspect_ratio", "fill_mode", "fill_value"),
+    ),
+    "CenterCrop": ("height", "width", "data_format"),
     "Masking": ("mask_value",),
     "Attention": ("use_scale", "score_mode", "dropout"),
     "AdditiveAttention": ("use_scale", "dropout"),

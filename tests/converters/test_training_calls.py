@@ -56,6 +56,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
     "dropout of channels": (called("SpatialDropout1D", rate=0.5), "'y' (SpatialDropout1D)", AT_RANDOM),
     "noise": (called("GaussianNoise", stddev=0.5), "'y' (GaussianNoise)", AT_RANDOM),
     "noise that multiplies": (called("GaussianDropout", rate=0.5), "'y' (GaussianDropout)", AT_RANDOM),
+    "augmentation": (called("RandomFlip"), "'y' (RandomFlip)", AT_RANDOM),
     "dropout of a cell": (called("GRU", units=3, recurrent_dropout=0.5), "'y' (GRU)", AT_RANDOM),
     "dropout both ways": (called("Bidirectional", layer=DROPPING), "'y' (Bidirectional)", AT_RANDOM),
     "on each step": (called("TimeDistributed", layer=NORM), "'y' (BatchNormalization)", BY_BATCH),

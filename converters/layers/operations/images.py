@@ -8,6 +8,7 @@ import numpy as np
 from converters.axes import convolution_kernel
 from converters.layers.convolution import convolve
 from converters.layers.data_format import DataFormat
+from converters.layers.image_size import BICUBIC_NOTICE
 from converters.layers.interpolation import (
     BICUBIC_OF_TENSORFLOW,
     BICUBIC_OF_TENSORFLOW_1,
@@ -112,8 +113,6 @@ def resize(arguments: Arguments, layer: LayerBuilder) -> Tensor:
         x = cropped_to_ratio(x, sizes, layer) if crops else padded_to_ratio(x, sizes, layer, fill_value)
     return resized(x, _two_sizes(arguments, "size"), Interpolation(kernel, antialias=antialias), layer)
 
-
-BICUBIC_NOTICE = "is bicubic as Keras computes it on torch; on TensorFlow and JAX it weighs the cells otherwise"
 
 TENSORFLOW_KERNELS: Mapping[str, Kernel | None] = {**KERNELS, "bicubic": BICUBIC_OF_TENSORFLOW}
 

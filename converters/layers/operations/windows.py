@@ -15,7 +15,7 @@ from converters.layers.operations.images import data_format
 from converters.layers.operations.operands import stored
 from converters.layers.operations.reductions import reduced
 from converters.layers.operations.registry import operation
-from converters.layers.pooling import PoolingConfig, pooled
+from converters.layers.pooling import PoolingConfig, even_windows, pooled
 from converters.layers.tensor import Tensor, shown
 from converters.layers.window import Padding, Window, transposed_pads
 
@@ -85,11 +85,11 @@ def _adaptive_pool(op_type: str, arguments: Arguments, layer: LayerBuilder) -> T
     format_ = data_format(arguments)
     image = layer.image(x, format_, rank)
     counts = arguments.integers_for("output_size", rank)
-    sizes = [layer.known_size(image, axis) for axis in range(2, rank + 2)]
-    if any(size % count for size, count in zip(sizes, counts, strict=True)):
+    window = even_windows(image, counts, layer)
+    if window is None:
+        sizes = list(image.stored_shape[2:])
         raise arguments.refusal("output_size", f"divisors of the sizes {sizes}: windows of one size are all we know")
-    window = tuple(size // count for size, count in zip(sizes, counts, strict=True))
-    return pooled(op_type, PoolingConfig(Window(window, window, (1,) * rank, Padding.VALID), format_), x, layer)
+    return pooled(op_type, PoolingConfig(window, format_), x, layer)
 
 
 for _op_type, _name in (("MaxPool", "keras.ops.AdaptiveMaxPool"), ("AveragePool", "keras.ops.AdaptiveAveragePool")):

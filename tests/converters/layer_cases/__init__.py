@@ -6,6 +6,7 @@ from tests.converters.layer_cases import (
     attention,
     convolution,
     core,
+    images,
     merge,
     normalization,
     pooling,
@@ -19,8 +20,8 @@ __all__ = ["CASES", "Case", "flat"]
 CASES: dict[str, dict[str, Case]] = {
     class_name: cases
     for family in (
-        *(core, convolution, pooling, normalization, activation, merge, reshape, applications),
-        *(recurrent, attention),
+        *(core, convolution, pooling, normalization, activation, merge, reshape, images),
+        *(applications, recurrent, attention),
     )
     for class_name, cases in family.CASES.items()
 }

@@ -77,7 +77,21 @@ def open_size(layer: Callable[[], Any]) -> Case:
     return Case(layer, (OPEN,), sizes=(IMAGE,))
 
 
+def adaptive_pooling(layer: Callable[..., Any], rank: int) -> dict[str, Case]:
+    """Cells that divide the sizes, since Keras' windows differ in size where they do not."""
+    *sizes, channels = INPUTS[rank]
+    parts = [size if size % 2 else size // 2 for size in sizes]
+    table = {"fewer cells": {"output_size": parts}, "one cell": {"output_size": 1}}
+    cases = options(layer, table, (*sizes, channels))
+    return cases | channels_first(layer, rank, output_size=parts)
+
+
 CASES: dict[str, dict[str, Case]] = {
+    **{
+        f"Adaptive{kind}Pooling{rank}D": adaptive_pooling(getattr(kl, f"Adaptive{kind}Pooling{rank}D"), rank)
+        for kind in ("Average", "Max")
+        for rank in (1, 2, 3)
+    },
     "MaxPooling1D": pooling(kl.MaxPooling1D, 1),
     "MaxPooling2D": pooling(kl.MaxPooling2D, 2)
     | {
