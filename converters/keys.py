@@ -75,6 +75,15 @@ NOTICED_WHEN_SET = frozenset(
 WRAPPED_LISTS = ("__tuple__", "ListWrapper", "TensorShape")
 """Classes of `{"class_name": ..., "items": [...]}`: lists that TensorFlow's own JSON encoder told from plain ones."""
 
+KEYS_OF_KERAS_1: dict[str, tuple[str, ...]] = {
+    "filters": ("nb_filter",),
+    "kernel_size": ("nb_row", "filter_length", "kernel_dim1"),
+    "rate": ("p",),
+    "stddev": ("sigma",),
+    "units": ("output_dim",),
+}
+"""Key that a config must have -> what it was called in Keras 1."""
+
 PENALTIES = ("_regularizer", "_constraint")
 """Keys that end so act in training only: ignored, with one notice where not null."""
 
@@ -327,8 +336,18 @@ class Keys:
         if key in self._config:
             return _unwrapped(self._config[key])
         if default is None:
-            raise self.error(key, "is missing", f'Add "{key}" to the layer\'s "config".')
+            raise self._missing(key)
         return default
+
+    def _missing(self, key: str) -> ConversionError:
+        old = next((name for name in KEYS_OF_KERAS_1.get(key, ()) if name in self._config), None)
+        if old is None:
+            return self.error(key, "is missing", f'Add "{key}" to the layer\'s "config".')
+        return self.error(
+            key,
+            f'is missing; "{old}" is what Keras 1 wrote for it',
+            "Load the network with Keras 2.0 to 2.2, which reads files of Keras 1, and save it anew.",
+        )
 
     def _checked_integer(self, key: str, value: Any, minimum: int, allowed: str) -> int:
         if type(value) is int and value > MAX_INTEGER:

@@ -52,6 +52,12 @@ CONFIGS: dict[str, tuple[dict[str, Any], str, str]] = {
         '{"name": "a"',
         '(Conv2D): "filters" is missing\n  Add "filters" to the layer\'s "config".',
     ),
+    "missing, as Keras 1 has another name for it": (
+        layer("Dense", output_dim=4, init="glorot_uniform"),
+        '{"name": "a"',
+        '(Dense): "units" is missing; "output_dim" is what Keras 1 wrote for it\n'
+        "  Load the network with Keras 2.0 to 2.2, which reads files of Keras 1, and save it anew.",
+    ),
     "text for an integer": (
         layer("Conv2D", filters="4", kernel_size=3),
         '"4"',
@@ -670,6 +676,10 @@ NOTICES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "noise, which we do not make": (
         layer("GaussianNoise", stddev=0.5),
         ["0.5}", '"stddev" has no effect: the layer passes its input on unchanged, also in training'],
+    ),
+    "augmentation, which we do not make": (
+        layer("RandomRotation", factor=0.5, fill_mode="reflect"),
+        ["0.5, ", '"factor" has no effect: the layer passes its input on unchanged, also in training'],
     ),
     "torch's momentum": (
         layer("BatchNormalization", momentum=0.1),
