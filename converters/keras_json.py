@@ -11,7 +11,7 @@ from converters.errors import ConversionError, joined
 from converters.json_text import JsonArray, JsonObject, read_json
 from converters.keras_archive import ARCHIVE_SUFFIX, ARCHIVED_CONFIG, archived_keras_version, read_archived_config
 from converters.keras_calls import read_calls, read_refs
-from converters.keras_version import keras_version
+from converters.keras_version import keras_version, major_version
 from converters.keras_wrappers import TIME_DISTRIBUTED, inner_classes, without_time_distributed
 from converters.nested import inline
 from converters.network import Call, Layer, Network, Ref, StatedShape, check_references, drop_unreachable
@@ -26,6 +26,9 @@ logger = logging.getLogger(__name__)
 UNNAMED = "Unknown"
 
 CONTAINERS = frozenset({"Functional", "Model", "Sequential"})
+
+WRAPPERS = ("modelTopology", "model_config")
+"""Where a model's JSON stands in a `model.json` of TensorFlow.js, and in what describes an HDF5 file of Keras."""
 
 INPUT_CLASSES = frozenset({"Input", "InputLayer"})
 
@@ -103,6 +106,8 @@ def _read(container: _Container) -> Network:
 def _open(value: Any, file: str) -> _Container:
     if isinstance(value, JsonObject) and isinstance(value.get("neural_network"), JsonObject):
         value = value["neural_network"].get("layers")
+    if isinstance(value, JsonObject) and any(key in value for key in WRAPPERS):
+        return _unwrapped(value, file)
     if isinstance(value, JsonArray):
         return _container(UNNAMED, value, None, None, file)
     if not isinstance(value, JsonObject):
@@ -123,6 +128,21 @@ def _open(value: Any, file: str) -> _Container:
         raise ConversionError('a model without "config"', place=value.place(), fix=A_NETWORK)
     name = _name(config) or _name(value) or UNNAMED
     return _container(name, config.get("layers"), config, value, file, sequential=class_name == "Sequential")
+
+
+def _unwrapped(value: JsonObject, file: str) -> _Container:
+    """The container within what TensorFlow.js, or an HDF5 file of Keras, puts around a model's JSON."""
+    key = next(key for key in WRAPPERS if key in value)
+    inner = value[key]
+    if isinstance(inner, JsonObject) and "node" in inner and "layers" not in inner:
+        raise ConversionError(
+            "holds a graph of TensorFlow, which is no network of layers",
+            place=value.place(key),
+            fix="Give the network that it was made of, or a model of TensorFlow.js in its format layers-model.",
+        )
+    container = _open(inner, file)
+    written_by = major_version(value.get("keras_version"))
+    return container if written_by is None else replace(container, keras_version=written_by)
 
 
 def _container(

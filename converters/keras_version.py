@@ -1,8 +1,9 @@
 """Which major version of Keras wrote a network's JSON: some names mean other things in Keras 2 than in Keras 3.
 
 A file is written by one Keras, so what one part of it says holds for all. The surest evidence wins: the version in
-words, then where the model's class lives, then whether layers say where theirs do (Keras 3, and Keras 2 from 2.13 on,
-which also states its version), and last how types are written.
+words, then where the model's class lives, then what an input's shape is called (unless a layer's type is an object of
+Keras 3: tools rename the shape for TensorFlow.js), then whether layers say where their classes live (Keras 3, and
+Keras 2 from 2.13 on, which also states its version), and last how types are written.
 """
 
 import re
@@ -15,6 +16,9 @@ __all__ = ["keras_version", "major_version"]
 
 MODEL_MODULES = {"keras.engine": 2, "keras.src.engine": 2, "keras.models": 3, "keras.src.models": 3}
 """Beginning of the module that a model's class is said to live in -> major version."""
+
+SHAPE_OF_KERAS_2, POLICY_OF_KERAS_3 = "batch_input_shape", "DTypePolicy"
+"""The key of an input's shape that Keras 3 calls `batch_shape`, and the class of the object that its types are."""
 
 LAYER_KEYS = ("module", "registered_name")
 """Keys of a layer that Keras 3 writes always."""
@@ -31,9 +35,17 @@ def keras_version(model: JsonObject | None, layers: JsonArray) -> int | None:
         stated = major_version(model.get("keras_version")) or _of_module(model.get("module"))
         if stated is not None:
             return stated
+    configs = [config for layer in layers if isinstance(config := layer.get("config"), JsonObject)]
+    if any(SHAPE_OF_KERAS_2 in config for config in configs) and not any(map(_has_policy_of_keras_3, configs)):
+        return 2
     if any(key in layer for layer in layers for key in LAYER_KEYS):
         return 3
     return _of_types(layers)
+
+
+def _has_policy_of_keras_3(config: JsonObject) -> bool:
+    dtype = config.get("dtype")
+    return isinstance(dtype, JsonObject) and dtype.get("class_name") == POLICY_OF_KERAS_3
 
 
 def major_version(version: Any) -> int | None:

@@ -24,9 +24,9 @@ BATCH = 2
 NOISE = 1e-6
 """Differences below this share of the largest output are rounding."""
 
-OPEN_SIZES = (64, 32, 16, 8)
+OPEN_SIZES = (64, 32, 16, 8, 256)
 """What stands for a size that the network leaves open, the first with which it runs: divisible by what most networks
-halve, and tables of positions end somewhere."""
+halve, and tables of positions end somewhere; large where windows at the end of a classifier ask for it."""
 
 INTEGERS = 10
 """As many different numbers go into an input of integers that are no numbers of words."""
@@ -187,12 +187,34 @@ def _run(model: ir.Model, declared: Sequence[KerasInput], seed: int) -> _Run | N
     failure: Exception | None = None
     for size in OPEN_SIZES:
         inputs = _random_inputs(model, declared, size, np.random.default_rng(seed))
+        if _vanishes(model, inputs):
+            continue
         feeds = {str(value.name): x for value, x in zip(model.graph.inputs, inputs, strict=True)}
         try:
             return _Run(runtime.name, inputs, runtime.run(feeds))
         except runtime.errors as error:
             failure = failure or error
+    if failure is None:
+        sizes = ", ".join(map(str, OPEN_SIZES))
+        raise WorkFailed(
+            f"the check failed: of images of the sizes {sizes}, a layer leaves nothing",
+            fix="Convert it for the size that it is made for: --input-shape.",
+        )
     raise WorkFailed(f"the check failed: {runtime.name} cannot run the model: {failure}", fix=REPORT) from failure
+
+
+def _vanishes(model: ir.Model, inputs: Sequence[Array]) -> bool:
+    """Whether a layer leaves nothing of these inputs: ONNX Runtime divides by such sizes, and that ends the process."""
+    bindings = {
+        dimension.value: size
+        for value, x in zip(model.graph.inputs, inputs, strict=True)
+        for dimension, size in zip(value.shape or (), x.shape, strict=True)
+        if isinstance(dimension, ir.SymbolicDim) and dimension.value is not None
+    }
+    shapes = (value.shape or () for node in model.graph for value in node.outputs)
+    names = {dimension for shape in shapes for dimension in shape if isinstance(dimension, ir.SymbolicDim)}
+    sizes = [dimension.evaluate(bindings) for dimension in names]
+    return any(isinstance(size, int) and size < 1 for size in sizes)
 
 
 def _random_inputs(

@@ -45,6 +45,15 @@ CONTAINERS = {
         "class_name": "Sequential",
         "config": {"layers": [linked(layer, []) for layer in CHAIN]},
     },
+    "a model of TensorFlow.js": {
+        "format": "layers-model",
+        "modelTopology": {
+            "keras_version": "2.15.0",
+            "model_config": {"class_name": "Sequential", "config": {"layers": CHAIN}},
+        },
+        "weightsManifest": [],
+    },
+    "what describes an HDF5 file": {"model_config": {"class_name": "Sequential", "config": CHAIN}},
     "a config without its wrapping": {"name": "net", "layers": CHAIN},
     "a Functional of Keras 2": {
         "class_name": "Functional",
@@ -168,6 +177,13 @@ BROKEN: dict[str, tuple[Any, str | None, str]] = {
     "a number": (3, None, f"holds no network\n  {A_NETWORK}"),
     "no layers": ({"name": "net"}, '{"name"', f"a network without a list of layers\n  {A_NETWORK}"),
     "an empty list": ([], None, f"a network without a list of layers\n  {A_NETWORK}"),
+    "a graph of TensorFlow.js": (
+        {"format": "graph-model", "modelTopology": {"node": [], "library": {}}},
+        '{"node"',
+        "holds a graph of TensorFlow, which is no network of layers\n"
+        "  Give the network that it was made of, or a model of TensorFlow.js in its format layers-model.",
+    ),
+    "a wrapping of nothing": ({"model_config": None}, None, f"holds no network\n  {A_NETWORK}"),
     "a file name for layers": (
         {"neural_network": {"layers": "net.json"}},
         None,

@@ -29,6 +29,11 @@ def network(model: dict[str, Any] | None = None, layer: dict[str, Any] | None = 
     return layers if model is None else {"class_name": "Sequential", "config": {"layers": layers}, **model}
 
 
+def named_as_in_keras_2(file: Any) -> Any:
+    """A file whose input's shape is called as in Keras 2."""
+    return json.loads(json.dumps(file).replace('"batch_shape"', '"batch_input_shape"'))
+
+
 IN_KERAS_3 = {"module": "keras.layers", "registered_name": None}
 
 FILES: dict[str, tuple[Any, int]] = {
@@ -55,6 +60,21 @@ FILES: dict[str, tuple[Any, int]] = {
     "the type of the input alone, which both write alike": (network({}), 3),
     "nothing in a bare list": (network(), 3),
     "the type in a bare list": (network(dtype="float32"), 2),
+    "the name of the input's shape": (named_as_in_keras_2(network({})), 2),
+    "the name of the input's shape, though layers say where they live": (
+        named_as_in_keras_2(network({}, IN_KERAS_3)),
+        2,
+    ),
+    "the name of the input's shape in a bare list": (named_as_in_keras_2(network()), 2),
+    "the type as an object, though the input's shape was renamed": (
+        named_as_in_keras_2(network({}, IN_KERAS_3, dtype=DTYPE_POLICY)),
+        3,
+    ),
+    "the version beside a model of TensorFlow.js": (
+        {"modelTopology": {"keras_version": "2.15.0", "model_config": network({}, IN_KERAS_3)}},
+        2,
+    ),
+    "the version in a model of TensorFlow.js": ({"modelTopology": network({"keras_version": "2.15.0"})}, 2),
     "no version": (network({"keras_version": None}, dtype="float32"), 2),
     "a version that is none": (network({"keras_version": "tensorflow"}, dtype="float32"), 2),
     "a version of digits without end": (network({"keras_version": "2" * 5000}, dtype="float32"), 2),

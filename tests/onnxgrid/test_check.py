@@ -169,6 +169,28 @@ def test_a_model_of_another_size_than_the_file_s_is_compared_at_its_own(io_layou
     assert report.difference < 1e-5
 
 
+def pooled(window: int) -> keras.Model:
+    """Images of open size, of which a window of so many cells leaves nothing where they are smaller."""
+    x = keras.Input((None, None, 1))
+    y = keras.layers.AveragePooling2D(window)(x)
+    return keras.Model(x, keras.layers.GlobalAveragePooling2D()(y))
+
+
+def test_open_sizes_are_such_that_something_is_left(tmp_path: Path) -> None:
+    report = compared(pooled(100), tmp_path)
+    assert report.difference is not None
+    assert report.difference < 1e-5
+
+
+def test_a_network_of_which_no_size_leaves_anything_fails(tmp_path: Path) -> None:
+    with pytest.raises(WorkFailed) as failed:
+        compared(pooled(300), tmp_path)
+    assert str(failed.value) == (
+        "the check failed: of images of the sizes 64, 32, 16, 8, 256, a layer leaves nothing\n"
+        "  Convert it for the size that it is made for: --input-shape."
+    )
+
+
 def compared(model: keras.Model, folder: Path) -> CheckReport:
     path = folder / "net.json"
     path.write_text(model.to_json())
