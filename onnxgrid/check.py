@@ -35,6 +35,18 @@ TOLERANCE, TOLERANCE_EPSILONS = 1e-4, 50
 """Of the largest output: rounding adds up over some hundred layers. In types coarser than float32, so many times what
 they can tell apart."""
 
+NUDGE = 2.0**-21
+"""By what share of themselves inputs change to find out how much a network magnifies rounding."""
+
+MAGNIFIED_SHARE = 10
+"""Rounding adds up on the way through a network: outputs that change so many times less than Keras' differ show that
+the difference may be rounding too."""
+
+MAGNIFIES = (
+    "with these weights the network magnifies rounding: inputs that change by {nudge:.1e} of themselves change its "
+    "outputs by {magnified:.1e} of the largest"
+)
+
 ORT_MAX_OPSET = 21
 """The newest opset that ONNX Runtime 1.19 knows."""
 
@@ -116,23 +128,26 @@ def check_model(
             )
     reason = reason or _known_difference(source, reference)
     if reference is None or reason:
-        return CheckReport(run.runtime, None, reason)
+        return CheckReport(run.runtime.name, None, reason)
     try:
         wanted = reference.predict(run.inputs)
     except NoReference as none:
-        return CheckReport(run.runtime, None, str(none))
+        return CheckReport(run.runtime.name, None, str(none))
     stated = zip(layouts_of(model.graph.outputs), run.outputs, strict=True)
     outputs = [layout.in_keras_order(y) for layout, y in stated]
     _require_same_shapes(model, outputs, wanted)
-    difference = max(_difference(y, want) for y, want in zip(outputs, wanted, strict=True))
+    difference = _largest_difference(outputs, wanted)
     if not difference <= max(TOLERANCE, TOLERANCE_EPSILONS * reference.precision):
+        magnified = _magnified(model, run)
+        if magnified * MAGNIFIED_SHARE >= difference:
+            return CheckReport(run.runtime.name, None, MAGNIFIES.format(nudge=NUDGE, magnified=magnified))
         raise WorkFailed(
             f"the check failed: the model differs from Keras on {reference.backend} by {difference:.1e} "
             "of the largest output",
             fix=_what_to_do(reference),
         )
     varies = any(np.ptp(y, axis=0).max() > NOISE * np.abs(y).max() for y in map(_numeric, run.outputs))
-    return CheckReport(run.runtime, difference, "", varies, reference.given_back)
+    return CheckReport(run.runtime.name, difference, "", varies, reference.given_back)
 
 
 def _require_same_shapes(model: ir.Model, outputs: Sequence[Array], wanted: Sequence[Array]) -> None:
@@ -167,7 +182,7 @@ def _known_difference(model: ir.Model, reference: KerasReference | None) -> str:
 class _Run:
     """A run of a model: what ran it, what went in, and what came out."""
 
-    runtime: str
+    runtime: "_Runtime"
     inputs: list[Array]
     outputs: list[Array]
 
@@ -189,9 +204,8 @@ def _run(model: ir.Model, declared: Sequence[KerasInput], seed: int) -> _Run | N
         inputs = _random_inputs(model, declared, size, np.random.default_rng(seed))
         if _vanishes(model, inputs):
             continue
-        feeds = {str(value.name): x for value, x in zip(model.graph.inputs, inputs, strict=True)}
         try:
-            return _Run(runtime.name, inputs, runtime.run(feeds))
+            return _Run(runtime, inputs, runtime.run(_feeds(model, inputs)))
         except runtime.errors as error:
             failure = failure or error
     if failure is None:
@@ -201,6 +215,17 @@ def _run(model: ir.Model, declared: Sequence[KerasInput], seed: int) -> _Run | N
             fix="Convert it for the size that it is made for: --input-shape.",
         )
     raise WorkFailed(f"the check failed: {runtime.name} cannot run the model: {failure}", fix=REPORT) from failure
+
+
+def _feeds(model: ir.Model, inputs: Sequence[Array]) -> dict[str, Array]:
+    return {str(value.name): x for value, x in zip(model.graph.inputs, inputs, strict=True)}
+
+
+def _magnified(model: ir.Model, run: _Run) -> float:
+    """How much the outputs of a model change, relative to the largest, where its inputs change by little."""
+    inputs = [x * x.dtype.type(1 + NUDGE) if x.dtype.kind == "f" else x for x in run.inputs]
+    nudged = run.runtime.run(_feeds(model, inputs))
+    return _largest_difference(nudged, run.outputs)
 
 
 def _vanishes(model: ir.Model, inputs: Sequence[Array]) -> bool:
@@ -297,6 +322,10 @@ def _the_reference_gets_wrong(node: ir.Node) -> bool:
     """Whether it is a recurrent operator of which the reference passes over the activations or the lengths."""
     lengths = node.inputs[4] if len(node.inputs) > 4 else None
     return node.op_type in ("GRU", "LSTM", "RNN") and ("activations" in node.attributes or lengths is not None)
+
+
+def _largest_difference(outputs: Sequence[Array], wanted: Sequence[Array]) -> float:
+    return max(_difference(y, want) for y, want in zip(outputs, wanted, strict=True))
 
 
 def _difference(output: Array, want: Array) -> float:

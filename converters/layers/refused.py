@@ -50,6 +50,10 @@ SEGMENTS = Refusal(
 CLASSES: Mapping[Refusal, str] = {
     PYTHON: "Lambda TorchModuleWrapper FlaxLayer JaxLayer TFSMLayer",
     TEXT: "Hashing HashedCrossing IntegerLookup StringLookup TextVectorization",
+    Refusal(
+        "it stands for a model of TensorFlow Hub, which the file does not hold",
+        "Build the network with that model's layers, and save it again.",
+    ): "KerasLayer",
     SPECTRUM: "MelSpectrogram STFTSpectrogram",
     Refusal(
         "versions of Keras differ in what it gives in use: the image itself, or the middle of it",

@@ -72,6 +72,9 @@ LAYER_REASONS = {
     "StringLookup": "this class cannot be converted: it turns texts or keys into numbers, "
     "and a converted network takes numbers\n"
     "  Compute it before the network, and begin the network behind it.",
+    "KerasLayer": "this class cannot be converted: it stands for a model of TensorFlow Hub, "
+    "which the file does not hold\n"
+    "  Build the network with that model's layers, and save it again.",
     "Package>Lambda": "this class cannot be converted: it holds Python code, which only Python can run\n"
     "  Write it with operations of keras.ops, or as layers, and save the network again.",
     "TensorFlowOpLayer": 'this class cannot be converted: its "node_def" is no operation of TensorFlow\n'

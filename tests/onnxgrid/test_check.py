@@ -1,6 +1,7 @@
 """The check of a converted model: that it passes what is right, and does not pass what is wrong."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -167,6 +168,25 @@ def test_a_model_of_another_size_than_the_file_s_is_compared_at_its_own(io_layou
     assert report.given_back
     assert report.difference is not None
     assert report.difference < 1e-5
+
+
+def logistic_map(steps: int) -> keras.Model:
+    """4 y (1 - y) again and again, which doubles small differences each time."""
+    x = keras.Input((64,))
+    y = keras.layers.Dense(1, activation="sigmoid")(x)
+    for _ in range(steps):
+        y = 4 * y * (1 - y)
+    return keras.Model(x, y)
+
+
+def test_a_network_that_magnifies_rounding_is_not_said_to_be_wrong(tmp_path: Path) -> None:
+    report = compared(logistic_map(60), tmp_path)
+    assert report.difference is None
+    assert re.fullmatch(
+        r"with these weights the network magnifies rounding: inputs that change by 4\.8e-07 of themselves "
+        r"change its outputs by \d\.\de-0\d of the largest",
+        report.reason,
+    )
 
 
 def pooled(window: int) -> keras.Model:
