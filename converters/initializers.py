@@ -247,10 +247,14 @@ def _scaled(scale: float, mode: FanMode, distribution: Distribution) -> Callable
 
 
 def _variance_scaling(keys: Keys) -> Initializer:
+    mode, distribution = FanMode.FAN_IN, Distribution.TRUNCATED_NORMAL
+    # TensorFlow.js writes null for these two where it means the default.
     return VarianceScaling(
         keys.number("scale", default=1.0, minimum=0.0),
-        keys.choice("mode", FanMode, default=FanMode.FAN_IN),
-        keys.choice("distribution", Distribution, default=Distribution.TRUNCATED_NORMAL),
+        mode if keys.is_null("mode") else keys.choice("mode", FanMode, default=mode),
+        distribution
+        if keys.is_null("distribution")
+        else keys.choice("distribution", Distribution, default=distribution),
     )
 
 

@@ -117,14 +117,14 @@ def linear(x: Tensor, weight: ir.Value, bias: Sequence[ir.Value], layer: LayerBu
 
 @dataclass(frozen=True)
 class IdentityConfig:
-    """Keras `Identity`, which has no options."""
+    """Keras `Identity`, and the base class `Layer` of Keras 2, which have no options."""
 
     @classmethod
     def read(cls, keys: Keys) -> "IdentityConfig":
         return cls()
 
 
-@converts("Identity", config=IdentityConfig.read)
+@converts("Identity", "Layer", config=IdentityConfig.read)
 def identity(config: IdentityConfig, inputs: Sequence[Tensor], layer: LayerBuilder) -> Tensor:
     """x itself, without a node."""
     return inputs[0]

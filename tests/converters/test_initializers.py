@@ -108,6 +108,11 @@ def test_the_old_spelling_of_a_truncated_normal_is_one() -> None:
     assert np.abs(read(written).draw(KERNEL, generator(0, "w"))).max() < 2.3 * np.sqrt(2 / (15 * 40))
 
 
+def test_null_of_tensorflow_js_is_the_default_of_an_option() -> None:
+    written = {"scale": 1, "mode": None, "distribution": None, "seed": None}
+    assert read({"class_name": "VarianceScaling", "config": written}) == read("VarianceScaling")
+
+
 def test_parameters_draw_independently_and_repeatably() -> None:
     first, again = (generator(3, "a.weight").random(5) for _ in range(2))
     np.testing.assert_array_equal(first, again)

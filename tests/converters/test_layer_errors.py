@@ -58,6 +58,12 @@ CONFIGS: dict[str, tuple[dict[str, Any], str, str]] = {
         '(Dense): "units" is missing; "output_dim" is what Keras 1 wrote for it\n'
         "  Load the network with Keras 2.0 to 2.2, which reads files of Keras 1, and save it anew.",
     ),
+    "an interpolation that we lack": (
+        layer("Resizing", height=3, width=4, interpolation="lanczos3"),
+        '"lanczos3"',
+        '(Resizing): "interpolation" is "lanczos3", which is not allowed here\n'
+        '  Write one of: "nearest", "bilinear", "bicubic".',
+    ),
     "text for an integer": (
         layer("Conv2D", filters="4", kernel_size=3),
         '"4"',
@@ -375,6 +381,16 @@ SHAPES: dict[str, tuple[list[Any], str]] = {
         [image(2, 11, 3), layer("Conv2D", filters=4, kernel_size=7, padding=[1, 2])],
         "(Conv2D): its input (N, 2, 11, 3) is smaller than its window (7, 7), with padding [[1, 1], [2, 2]]\n"
         '  Use a larger input, fewer layers that shrink it, or padding "same".',
+    ),
+    "windows that differ in size": (
+        [image(8, 11, 3), layer("AdaptiveMaxPooling2D", output_size=[4, 5])],
+        "(AdaptiveMaxPooling2D): makes (4, 5) cells of its input (N, 8, 11, 3), for which its windows differ in size\n"
+        "  Write divisors of the input's sizes.",
+    ),
+    "the middle of an image of unknown size": (
+        [image(8, None, 3), layer("CenterCrop", height=4, width=5)],
+        "(CenterCrop): the size of axis 2 of its input (N, 8, W, 3) is unknown, and its parameters depend on it\n"
+        "  Write all sizes that matter in the shape of the input layer.",
     ),
     "nothing is left by a cropping": (
         [image(2, 11, 3), layer("Cropping2D", cropping=[1, 0])],

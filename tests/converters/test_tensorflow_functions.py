@@ -1,13 +1,17 @@
 """TensorFlow functions in networks of Keras 2, against what TensorFlow computed: recorded in `data/tensorflow`."""
 
+import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 
 import converters
 from converters.layers.operations import OPERATIONS, RAW_PREFIX, TF_PREFIX
 from converters.layers.opsets import MAX_OPSET, MIN_OPSET
+from tests.converters.keras_oracle import random_inputs, run_onnx
 from tests.converters.recorded_networks import Recording
 
 RECORDING = Recording("functions")
@@ -89,3 +93,23 @@ def test_every_function_has_a_case() -> None:
     recorded = {f"{TF_PREFIX}{function}" for expression in FUNCTIONS for function in functions_of(expression)}
     functions = {name for name in OPERATIONS if name.startswith(TF_PREFIX) and not name.startswith(RAW_PREFIX)}
     assert functions == recorded | set(OTHER_NAMES)
+
+
+def resized(layer: dict[str, Any], path: Path) -> npt.NDArray[np.float32]:
+    """What a layer of Keras 2 gives of an image."""
+    x = {"class_name": "InputLayer", "config": {"name": "x", "batch_input_shape": [None, 8, 6, 3]}, "inbound_nodes": []}
+    network = {"layers": [x, layer], "output_layers": [["a", 0, 0]]}
+    path.write_text(json.dumps({"class_name": "Functional", "keras_version": "2.9.0", "config": network}))
+    (y,) = run_onnx(converters.convert(path), *random_inputs([(8, 6, 3)]))
+    return y
+
+
+def test_a_bicubic_resizing_of_keras_2_weighs_as_tensorflow_does(tmp_path: Path) -> None:
+    config = {"name": "a", "height": 9, "width": 7, "interpolation": "bicubic"}
+    layer = {"class_name": "Resizing", "config": config, "inbound_nodes": [[["x", 0, 0, {}]]]}
+    function = {
+        "class_name": "TFOpLambda",
+        "config": {"name": "a", "function": "image.resize"},
+        "inbound_nodes": [["x", 0, 0, {"size": [9, 7], "method": "bicubic"}]],
+    }
+    assert np.array_equal(resized(layer, tmp_path / "net.json"), resized(function, tmp_path / "net.json"))
