@@ -20,12 +20,12 @@ AUGMENTATIONS: Mapping[str, tuple[str, ...]] = {
     "Equalization": ("bins", "value_range", "data_format"),
     "MixUp": ("alpha", "data_format"),
     "RandAugment": ("num_ops", "interpolation", *COLOURS),
-    "RandomBrightness": COLOURS,
+    "RandomBrightness": ("factor", "value_range"),
     "RandomColorDegeneration": COLOURS,
     "RandomColorJitter": (
         *("brightness_factor", "contrast_factor", "saturation_factor", "hue_factor", "value_range", "data_format"),
     ),
-    "RandomContrast": COLOURS,
+    "RandomContrast": ("factor", "value_range"),
     "RandomElasticTransform": ("factor", "scale", "value_range", *FILLED),
     "RandomErasing": ("scale", "fill_value", *COLOURS),
     "RandomFlip": ("mode", "data_format"),
@@ -41,7 +41,7 @@ AUGMENTATIONS: Mapping[str, tuple[str, ...]] = {
     "RandomShear": ("x_factor", "y_factor", *FILLED),
     "RandomTranslation": ("height_factor", "width_factor", *FILLED),
     "RandomZoom": ("height_factor", "width_factor", *FILLED),
-    "Solarization": ("addition_factor", "threshold_factor", "value_range", "data_format"),
+    "Solarization": ("addition_factor", "threshold_factor", "value_range"),
 }
 """Class of Keras 3 -> the keys of its config.
 
@@ -58,6 +58,7 @@ class AugmentationConfig:
 
     @classmethod
     def read(cls, keys: Keys, known: Sequence[str]) -> "AugmentationConfig":
+        keys.raw("data_format")  # written for classes, too, whose constructors do not list it
         written = [key for key in known if keys.raw(key) is not None]
         if written:
             keys.notice(written[0], "has no effect: the layer passes its input on unchanged, also in training")

@@ -124,6 +124,7 @@ PASSED_OVER: dict[str, Mapping[str, Any]] = {
     "Cropping1D": {"data_format": "channels_last"},
     "SpatialDropout1D": {"data_format": "channels_last"},
     "GaussianNoise": {"noise_shape": ANY},
+    **{name: {"data_format": ANY} for name, keys in AUGMENTATIONS.items() if "data_format" not in keys},
     "GaussianDropout": {"noise_shape": ANY},
     "Activation": {"axis": ANY},
     "Embedding": {"input_length": ANY},

@@ -145,6 +145,22 @@ def _one_activation(source: Source) -> GivenBack:
     return GivenBack(activation_layer(source.class_name, source.config), source.layer.calls)
 
 
+def _nothing_in_use(source: Source) -> GivenBack:
+    """Nothing, for an augmentation that Keras 3 lacks."""
+    return GivenBack(KerasLayer("Identity", {}), source.layer.calls)
+
+
+def _shear(source: Source) -> GivenBack:
+    """Its factors as Keras takes them: it writes a range for a number, and does not read one that begins below 0."""
+    given = _plain(source)
+    factors = {
+        key: value[1]
+        for key, value in given.main.config.items()
+        if key in ("x_factor", "y_factor") and isinstance(value, list) and value[0] <= 0
+    }
+    return replace(given, main=replace(given.main, config={**given.main.config, **factors}))
+
+
 def _instance_normalization(source: Source) -> GivenBack:
     """Groups of one channel each."""
     checked = InstanceNormalizationConfig.read(source.keys())
@@ -195,6 +211,9 @@ SPECIAL: dict[str, Callable[[Source], GivenBack]] = {
     "LeakyReLU": _one_activation,
     "Log_Softmax": _named_activation("log_softmax"),
     "RNN": rnn,
+    "RandomHeight": _nothing_in_use,
+    "RandomShear": _shear,
+    "RandomWidth": _nothing_in_use,
     "Sigmoid": _named_activation("sigmoid"),
     "SimpleRNN": recurrent,
     "Swish": _named_activation("silu"),
