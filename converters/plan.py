@@ -16,7 +16,7 @@ from converters.layers.refused import find_refusal
 from converters.layers.registry import Arity
 from converters.network import Call, Layer, Network, Step, execution_order
 from converters.notices import Notices
-from converters.training_calls import refused_training
+from converters.training_calls import effect_of_training
 
 __all__ = ["Plan", "Recipe", "planned"]
 
@@ -94,19 +94,21 @@ def _read_config(layer: Layer, keras_version: int | None, notices: Notices) -> R
     keys = Keys(
         layer.config, layer=layer.name, class_name=layer.class_name, notices=notices, keras_version=keras_version
     )
-    _require_no_training(layer, entry.class_name, keys)
+    _tell_of_training(layer, entry.class_name, keys, notices)
     config = entry.read_config(keys)
     keys.report_unread()
     return Recipe(entry, config, keys.kept())
 
 
-def _require_no_training(layer: Layer, class_name: str, keys: Keys) -> None:
-    effect = refused_training(layer, class_name) if keys.written_by_keras_2 else None
+def _tell_of_training(layer: Layer, class_name: str, keys: Keys, notices: Notices) -> None:
+    effect = effect_of_training(layer, class_name) if keys.written_by_keras_2 else None
     if effect is not None:
-        raise layer.error(
-            f'is called with "training": true, itself or with a model that holds it, and Keras 2 {effect} then, also '
-            "when it predicts",
-            'Leave "training" out of the call: an ONNX model gives the numbers of a network in use.',
+        notices.add(
+            f"training: {effect}",
+            f"{layer.place}: layer '{layer.name}' ({layer.class_name}): is called with \"training\": true, itself or "
+            f"with a model that holds it, and Keras 2 {effect} then, also when it predicts; the model predicts without "
+            "that, as Keras 3 does",
+            layer.name,
         )
 
 

@@ -12,7 +12,7 @@ from converters.keras_wrappers import inner_configs
 from converters.layers.augmentation import AUGMENTATIONS, OF_KERAS_2
 from converters.network import Call, Layer
 
-__all__ = ["TRAINING", "handed_on", "refused_training"]
+__all__ = ["TRAINING", "effect_of_training", "handed_on"]
 
 TRAINING = "training"
 
@@ -31,7 +31,7 @@ def handed_on(call: Call, outer: Call) -> Call:
     return replace(call, keywords={**call.keywords, TRAINING: True})
 
 
-def refused_training(layer: Layer, class_name: str) -> str | None:
+def effect_of_training(layer: Layer, class_name: str) -> str | None:
     """What Keras 2 does to a layer because its call asks for training; None if it is not asked, or does nothing.
 
     Args:

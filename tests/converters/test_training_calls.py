@@ -1,15 +1,15 @@
-"""Calls that ask for what a layer does in training: refused where Keras 2 heeds them, without effect in Keras 3."""
+"""Calls that ask for what a layer does in training: told of where Keras 2 heeds them, without effect in Keras 3."""
 
 import json
 from pathlib import Path
 from typing import Any
 
 import keras
+import onnx_ir as ir
 import pytest
 from keras import layers as kl
 
 import converters
-from converters.errors import ConversionError
 from converters.to_keras import to_keras_json
 from tests.converters.keras_oracle import assert_equals_keras
 
@@ -49,7 +49,7 @@ def inner(class_name: str, **config: Any) -> dict[str, Any]:
 NORM = inner("BatchNormalization")
 DROPPING = inner("LSTM", units=3, dropout=0.1)
 
-REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
+HEEDED: dict[str, tuple[dict[str, Any], str, str]] = {
     "batch statistics": (called("BatchNormalization"), "'y' (BatchNormalization)", BY_BATCH),
     "a number for true": (called("BatchNormalization", 1), "'y' (BatchNormalization)", BY_BATCH),
     "dropout": (called("Dropout", rate=0.5), "'y' (Dropout)", AT_RANDOM),
@@ -64,17 +64,23 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
 }
 
 
-@pytest.mark.parametrize(("layer", "who", "effect"), REFUSED.values(), ids=REFUSED)
-def test_what_keras_2_does_in_training_is_refused(layer: dict[str, Any], who: str, effect: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("layer", "who", "effect"), HEEDED.values(), ids=HEEDED)
+def test_what_keras_2_does_in_training_is_told(
+    layer: dict[str, Any], who: str, effect: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     path = tmp_path / "net.json"
     path.write_text(json.dumps(network([layer])))
-    with pytest.raises(ConversionError) as caught:
-        converters.convert(path)
-    assert str(caught.value).partition(": ")[2] == (
+    model = converters.convert(path)
+    (message,) = [message for message in caplog.messages if '"training"' in message]
+    assert message.partition(": ")[2] == (
         f'layer {who}: is called with "training": true, itself or with a model that holds it, and Keras 2 {effect} '
-        "then, also when it predicts\n"
-        '  Leave "training" out of the call: an ONNX model gives the numbers of a network in use.'
+        "then, also when it predicts; the model predicts without that, as Keras 3 does"
     )
+    without = json.loads(
+        path.read_text().replace('"training": true', '"training": false').replace('"training": 1', '"training": 0')
+    )
+    path.write_text(json.dumps(without))
+    assert ir.to_proto(model).graph.node == ir.to_proto(converters.convert(path)).graph.node
 
 
 ACCEPTED = {
@@ -91,11 +97,13 @@ ACCEPTED = {
 
 
 @pytest.mark.parametrize("layer", ACCEPTED.values(), ids=ACCEPTED)
-def test_what_does_the_same_in_training_converts(layer: dict[str, Any], tmp_path: Path) -> None:
+def test_what_does_the_same_in_training_converts_without_a_word(
+    layer: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     path = tmp_path / "net.json"
     path.write_text(json.dumps(network([layer])))
     given_back = json.loads(to_keras_json(converters.convert(path)))
-    assert '"training"' not in json.dumps(given_back)
+    assert '"training"' not in json.dumps(given_back) + caplog.text
 
 
 def test_keras_3_predicts_without_it(tmp_path: Path) -> None:

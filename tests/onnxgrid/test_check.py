@@ -186,7 +186,7 @@ def test_a_network_that_magnifies_rounding_is_not_said_to_be_wrong(tmp_path: Pat
     model = converters.convert(path)
     assert text.count('"scale": 1.0') == 1
     path.write_text(text.replace('"scale": 1.0', '"scale": 1.000001'))
-    report = check_model(model, path, io_layout=FIRST)
+    report = check_model(model, path)
     assert report.difference is None
     assert re.fullmatch(
         r"with these weights the network magnifies rounding: inputs that change by 4\.8e-07 of themselves "
