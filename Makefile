@@ -44,6 +44,8 @@ distclean: clean
 .venv/.installed-%: pyproject.toml constraints.txt | $(VENV_PYTHON)
 	@echo "Installing onnxgrid[$*] into .venv"
 	@$(VENV_PYTHON) -m pip install -qq --disable-pip-version-check --constraint constraints.txt --editable '.[$*]'
+	@# pip compiles what it copies, and an editable installation is not copied.
+	@$(VENV_PYTHON) -m compileall -q converters onnxgrid
 	@touch $@
 
 $(VENV_PYTHON):
