@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import torch
 
+from onnxgrid.engines import one_volume
 from onnxgrid.engines.kernels.table import kernel
 from onnxgrid.engines.windows import side_by_side_gradients
 
@@ -45,9 +46,12 @@ def conv(
     if low_precision:
         tensors = tuple(tensor.bfloat16() for tensor in tensors)
     b = tensors[2] if bias else None
-    y = torch.ops.aten.convolution(
-        tensors[0], tensors[1], b, stride, padding, dilation, transposed, output_padding, groups
-    ).float()
+    if not transposed and one_volume.computed_slowly(tensors[0], tensors[1], groups):
+        y = one_volume.convolve(tensors[0], tensors[1], b, stride, padding, dilation)
+    else:
+        y = torch.ops.aten.convolution(
+            tensors[0], tensors[1], b, stride, padding, dilation, transposed, output_padding, groups
+        ).float()
     return (y.relu_() if relu else y,)
 
 
@@ -103,6 +107,9 @@ def conv_backward(
     if any(output_padding):
         # With channels last, torch 2.13 writes beyond its memory here (kernel 1, stride 3, output padding 2).
         dy, x = dy.contiguous(), x.contiguous()
+    if not (transposed or low_precision) and one_volume.computed_slowly(x, w, groups):
+        gradients = one_volume.gradients(dy, x, w, stride, padding, dilation, wanted)
+        return tuple(g for g, want in zip(gradients, wanted, strict=True) if want)
     bias_sizes = [w.shape[1] * groups if transposed else w.shape[0]] if wanted[2] else None
     tensors = [tensor.bfloat16() for tensor in (dy, x, w)] if low_precision else [dy, x, w]
     gradients = torch.ops.aten.convolution_backward(

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from onnxgrid.engines import one_volume
 from onnxgrid.engines.memory_format import FORMATS
 from onnxgrid.engines.torch_ops.padding import begin_end, resolved_pads, torch_pads
 from onnxgrid.engines.torch_ops.table import torch_op
@@ -35,6 +36,8 @@ def conv(
     begin, end = resolved_pads(x, auto_pad, pads, extent, strides)
     if list(begin) != list(end):
         x, begin = F.pad(x, torch_pads(begin, end)), [0] * rank
+    if one_volume.computed_slowly(x, w, group):
+        return one_volume.convolve(x, w, b, strides, list(begin), dilations)
     return _CONVOLUTIONS[rank](x, w, b, strides, list(begin), dilations, group)
 
 
