@@ -202,12 +202,14 @@ def _require_fit(network: Network, input_shape: tuple[int, ...] | None, io_layou
 def _parameters_at(
     plan: Plan, empty_graph: Callable[[SpatialSizes], GraphBuilder], layer: Layer, keras_shape: tuple[int | None, ...]
 ) -> dict[str, tuple[int, ...]]:
-    """The shapes that the parameters of a layer would have, if its only input had this one.
+    """The shapes that the parameters of a layer would have, if its only input had this one; none of one with several.
 
     Raises:
         ConversionError: if it cannot be made for that.
     """
     graph, recipe = empty_graph(SpatialSizes.DECLARED), plan.recipes[layer.name]
+    if len(layer.calls[0].inputs) != 1:
+        return {}
     builder = LayerBuilder(graph, layer, call=layer.calls[0], order=0, call_name=plan.names[layer.name, 0])
     recipe.entry.convert(recipe.config, [builder.input(keras_shape)], builder)
     return _parameter_shapes(graph)

@@ -40,7 +40,7 @@ def shapes_of_layer(value: JsonObject, config: JsonObject) -> tuple[StatedShape,
     """
     built = value.get(BUILT_FOR)
     sizes = _sizes(built.get("input_shape")) if isinstance(built, JsonObject) else None
-    found = None if sizes is None else StatedShape(BUILT_FOR, sizes, value.place(BUILT_FOR))
+    found = StatedShape(BUILT_FOR, sizes, value.place(BUILT_FOR)) if sizes else None
     return tuple(stated for stated in (found, read_stated_shape(config)) if stated is not None)
 
 
@@ -54,8 +54,8 @@ def read_stated_shape(config: JsonObject) -> StatedShape | None:
 
 
 def _sizes(value: Any) -> tuple[int | None, ...] | None:
-    if not isinstance(value, JsonArray) or not all(size is None or type(size) is int for size in value):
-        return None
+    if not isinstance(value, JsonArray) or not all(size is None or (type(size) is int and size > 0) for size in value):
+        return None  # what is no shape is told of where one is needed
     return tuple(value)
 
 

@@ -222,8 +222,11 @@ def _feeds(model: ir.Model, inputs: Sequence[Array]) -> dict[str, Array]:
 
 
 def _magnified(model: ir.Model, run: _Run) -> float:
-    """How much the outputs of a model change, relative to the largest, where its inputs change by little."""
-    inputs = [x * x.dtype.type(1 + NUDGE) if x.dtype.kind == "f" else x for x in run.inputs]
+    """How much the outputs of a model change, relative to the largest, where its inputs change by little.
+
+    Those that hold words, integers or truth values stay: another one is no rounding.
+    """
+    inputs = [x if np.array_equal(x, np.rint(x)) else x * np.float32(1 + NUDGE) for x in run.inputs]
     nudged = run.runtime.run(_feeds(model, inputs))
     return _largest_difference(nudged, run.outputs)
 
@@ -293,21 +296,35 @@ class _Runtime:
     errors: tuple[type[Exception], ...]
 
 
+def _onnx_runtime(serialized: bytes) -> _Runtime | None:
+    """ONNX Runtime with a model; None if it lacks the kernels for it.
+
+    Raises:
+        WorkFailed: if it does not take the model.
+    """
+    import onnxruntime
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    name = f"ONNX Runtime {onnxruntime.__version__}"
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = FATAL_ONLY
+    try:
+        session = onnxruntime.InferenceSession(serialized, options, providers=["CPUExecutionProvider"])
+    except state.NotImplemented:
+        return None
+    except (state.Fail, state.InvalidArgument, state.InvalidGraph, state.RuntimeException) as error:
+        raise WorkFailed(f"the check failed: {name} cannot load the model: {error}", fix=REPORT) from error
+    errors = (state.Fail, state.InvalidArgument, state.RuntimeException)
+    return _Runtime(name, lambda feeds: session.run(None, dict(feeds)), errors)
+
+
 def _runtime(model: ir.Model) -> _Runtime | None:
     """What runs a model, None if nothing that is installed runs it as ONNX specifies it."""
     proto = ir.to_proto(model)
     if find_spec("onnxruntime") is not None and model.graph.opset_imports[""] <= ORT_MAX_OPSET:
-        import onnxruntime
-        from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument, RuntimeException
-
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = FATAL_ONLY
-        session = onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        return _Runtime(
-            f"ONNX Runtime {onnxruntime.__version__}",
-            lambda feeds: session.run(None, dict(feeds)),
-            (Fail, InvalidArgument, RuntimeException),
-        )
+        runtime = _onnx_runtime(proto.SerializeToString())
+        if runtime is not None:
+            return runtime
     if any(map(_the_reference_gets_wrong, model.graph)):
         return None
     evaluator = onnx.reference.ReferenceEvaluator(proto)

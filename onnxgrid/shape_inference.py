@@ -47,7 +47,7 @@ def sample_shapes(model: ir.Model, shape: Sequence[int]) -> Shapes:
     """
     sized = model.clone()
     try:
-        _inferred(sized)
+        always_empty = {name for name, sizes in _inferred(sized).items() if _is_empty(sizes)}
     except onnx.shape_inference.InferenceError:
         return {}
     batch = sized.graph.inputs[0].shape
@@ -58,9 +58,14 @@ def sample_shapes(model: ir.Model, shape: Sequence[int]) -> Shapes:
         found = FAILED_NODE.search(str(error))
         raise ImpossibleShapes(*(found.groups() if found else ("", str(error)))) from None
     for node in sized.graph:
-        if any(size is not None and size < 1 for value in node.outputs for size in shapes.get(str(value.name), ())):
+        names = {str(value.name) for value in node.outputs} - always_empty
+        if any(_is_empty(shapes.get(name, ())) for name in names):
             raise ImpossibleShapes(str(node.name), "nothing is left of what it gives")
     return shapes
+
+
+def _is_empty(sizes: Sequence[int | None]) -> bool:
+    return any(size is not None and size < 1 for size in sizes)
 
 
 def _inferred(model: ir.Model) -> Shapes:

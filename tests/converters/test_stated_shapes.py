@@ -120,6 +120,20 @@ def test_a_layer_built_for_another_shape_is_refused_where_keras_refuses_it(
     assert (converted(description, tmp_path) == "") is keras_takes(description, shape)
 
 
+NO_SHAPES = ([], [None], [None, None], [0, 0, 0], [None, -1, -4], [None, 7, 4, 4, 4, 4])
+
+
+@pytest.mark.parametrize("stated", NO_SHAPES, ids=str)
+@pytest.mark.parametrize("layer", SEQUENCES.values(), ids=SEQUENCES)
+def test_a_layer_built_for_what_is_hardly_a_shape_converts_or_is_refused(
+    layer: Layer, stated: list[int | None], tmp_path: Path
+) -> None:
+    description = described(functional(layer(), (7, 4)))
+    layers_of(description)[1]["build_config"] = {"input_shape": stated}
+    message = converted(description, tmp_path)
+    assert message == "" or 'Correct "build_config", or leave it out.' in message
+
+
 def test_weights_of_another_shape_are_named(tmp_path: Path) -> None:
     description = described(functional(kl.Conv2D(4, 3, name="conv")))
     layers_of(description)[1]["build_config"] = {"input_shape": [None, 8, 8, 6]}

@@ -195,6 +195,20 @@ def test_a_network_that_magnifies_rounding_is_not_said_to_be_wrong(tmp_path: Pat
     )
 
 
+def test_integers_that_become_others_are_no_rounding(tmp_path: Path) -> None:
+    """A network that tells 3 from 4 differs from one that tells 2 from 3, however much both jump."""
+    path = tmp_path / "net.json"
+    x = keras.Input((64,), dtype="int32")
+    text = keras.Model(x, keras.ops.cast(keras.ops.equal(x, 3), "float32")).to_json()
+    path.write_text(text)
+    model = converters.convert(path)
+    assert check_model(model, path).difference == 0
+    assert text.count('"args": [3]') + text.count(", 3]") >= 1
+    path.write_text(text.replace(", 3]", ", 2]"))
+    with pytest.raises(WorkFailed, match="the check failed: the model differs from Keras"):
+        check_model(model, path)
+
+
 def pooled(window: int) -> keras.Model:
     """Images of open size, of which a window of so many cells leaves nothing where they are smaller."""
     x = keras.Input((None, None, 1))

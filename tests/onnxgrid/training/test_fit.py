@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import onnx_ir as ir
 import pytest
 import torch
@@ -121,6 +122,15 @@ def test_samples_that_fit_through_a_network_with_open_sizes_pass(tmp_path: Path)
     narrowing, joining = converted(NARROWING, tmp_path), converted(JOINING, tmp_path)
     fit(narrowing, dataset((1, 12, 13), torch.zeros(2, 1, 1, 1)), MeanSquaredError())
     fit(joining, dataset((1, 12, 6), torch.zeros(2, 2, 12, 6)), MeanSquaredError())
+
+
+def test_what_is_empty_whatever_the_samples_is_no_reason_to_refuse_them(tmp_path: Path) -> None:
+    """As the regions are that exporters give to a Resize which has none."""
+    model = converted(NARROWING, tmp_path)
+    nothing = ir.node("Constant", [], {"value": ir.tensor(np.zeros(0, np.float32))}, name="regions")
+    model.graph.insert_before(model.graph[0], nothing)
+    model.graph.append(ir.node("Identity", nothing.outputs, name="kept"))
+    fit(model, dataset((1, 12, 13), None), None)
 
 
 UNFIT_FOR_OPEN_SIZES = {
