@@ -62,6 +62,8 @@ def _fold(graph: ir.Graph, norm: ir.Node) -> bool:
     bias = layer.inputs[2] if len(layer.inputs) > 2 else None
     if scaled is None or kernel is None or (bias is not None and not _is_own(bias)):
         return False
+    if layer.attributes.get_float("beta", 1.0) != 1.0:  # of a Gemm, which would scale the folded bias
+        return False
     _replace(kernel, scaled(_values(kernel), affine.factor, layer))
     shift = affine.shift if bias is None else affine.factor * _values(bias) + affine.shift
     if bias is not None:

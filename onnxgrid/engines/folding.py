@@ -84,11 +84,12 @@ def _layer_before(norm: ir.Node) -> ir.Node | None:
 
 
 def _adds_its_bias(gemm: ir.Node) -> bool:
+    if gemm.attributes.get_float("beta", 1.0) != 1.0:  # which would scale the folded bias, also where there was none
+        return False
     bias = gemm.inputs[2] if len(gemm.inputs) > 2 else None
-    if bias is None:
-        return True
-    each = bias.const_value is not None and bias.const_value.shape.rank() == 1 and bias.const_value.size > 1
-    return each and gemm.attributes.get_float("beta", 1.0) == 1.0
+    return bias is None or (
+        bias.const_value is not None and bias.const_value.shape.rank() == 1 and bias.const_value.size > 1
+    )
 
 
 def _fold(graph: ir.Graph, layer: ir.Node, norm: ir.Node) -> FoldedLayer:

@@ -117,6 +117,12 @@ LEFT_ALONE = {
     "a computed kernel": model_of(
         f'k = Abs ("w.weight") c = Conv (x, k) y = BatchNormalization (c, {BN})', PLANE, w_weight=(6, 4, 3, 3), **NORM
     ),
+    "a bias that would be scaled": model_of(
+        f'c = Gemm <beta: float = 0.0> (x, "w.weight") y = BatchNormalization (c, {BN})',
+        ROWS,
+        w_weight=(4, 6),
+        **NORM,
+    ),
     "a scaled bias": model_of(
         f'c = Gemm <beta: float = 2.0> (x, "w.weight", "w.bias") y = BatchNormalization (c, {BN})',
         ROWS,
