@@ -38,6 +38,7 @@ Predict = Callable[[torch.Tensor], torch.Tensor]
 
 
 def contestants(description: object) -> dict[str, Predict]:
+    """The network of a Keras JSON document in each of the ways that are compared: {way: its outputs, given inputs}."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "network.json"
         path.write_text(json.dumps(description))
@@ -54,7 +55,8 @@ def contestants(description: object) -> dict[str, Predict]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    """Time each network in each way, and print a row for each; a difference is a share of the largest output."""
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repetitions", type=int, default=10)
     options = parser.parse_args()

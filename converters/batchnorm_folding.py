@@ -1,9 +1,12 @@
 """BatchNormalization folded into the layer before it: the same numbers at inference, with fewer nodes and parameters.
 
-For deployment only: what training would normalise by the batch is a constant afterwards.
+For deployment only: what training would normalise by the batch is a constant afterwards. This is done once, on the
+NumPy arrays of a model that is written to a file. `onnxgrid.engines.folding` does it while a network is trained: there
+weights stay as they are, and folded ones are computed anew from torch tensors that change. Which layer can take a
+normalization in, and where its kernel has its output channels, both learn here.
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,12 +19,29 @@ from converters.port_layout import state_layout, stated_layout
 from converters.record import forget_folded
 from converters.roles import LAYER_KEY
 
-__all__ = ["fold_batch_normalization"]
+__all__ = ["OutputChannels", "fold_batch_normalization", "layer_before", "output_channels"]
 
 Array = npt.NDArray[Any]
 
+LAYERS = ("Conv", "ConvTranspose", "Gemm")
 DEFAULT_EPSILON = 1e-5
 """Of ONNX BatchNormalization."""
+
+
+@dataclass(frozen=True)
+class OutputChannels:
+    """Where a kernel has its output channels."""
+
+    axis: int
+    """0, or 1 for those of each group, whose input channels lie one after the other along axis 0."""
+    groups: int = 1
+
+    def shapes(self, kernel: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """A kernel's shape, its groups apart, and that of a number for each output channel: these broadcast."""
+        if self.axis == 0:
+            return tuple(kernel), (-1, *[1] * (len(kernel) - 1))
+        by_group = (self.groups, kernel[0] // self.groups, *kernel[1:])
+        return by_group, (self.groups, 1, -1, *[1] * (len(kernel) - 2))
 
 
 @dataclass(frozen=True)
@@ -39,8 +59,8 @@ def fold_batch_normalization(model: ir.Model) -> int:
     gave is now given by the layer, under the layer's own name, but a graph output keeps its name. The normalization's
     initializers disappear.
 
-    Leaves alone a normalization whose input others take too or is a graph output, one in training mode, one with
-    parameters that are no initializers, and one after a layer whose parameters are shared or computed.
+    Leaves alone what `layer_before` does, a normalization with parameters that are no initializers, and one after a
+    layer whose parameters are shared or computed.
     """
     folded = 0
     for node in model.graph:  # ir iterators allow removal on the way
@@ -51,26 +71,63 @@ def fold_batch_normalization(model: ir.Model) -> int:
     return folded
 
 
+def layer_before(norm: ir.Node) -> ir.Node | None:
+    """The Conv, ConvTranspose or Gemm that a normalization can be folded into, as far as attributes and readers go.
+
+    None if the normalization is one in training mode, if others read its input too or that is a graph output, and
+    behind a Gemm that scales its bias (beta), which would scale the folded one, or whose bias is not a number for each
+    column.
+    """
+    if norm.domain != "" or norm.op_type != "BatchNormalization" or len(norm.outputs) != 1:
+        return None
+    x = norm.inputs[0]
+    layer = None if x is None else x.producer()
+    if x is None or layer is None or len(x.uses()) != 1 or x.is_graph_output():
+        return None
+    if norm.attributes.get_int("training_mode", 0) != 0 or layer.domain != "" or layer.op_type not in LAYERS:
+        return None
+    return layer if layer.op_type != "Gemm" or _adds_its_bias(layer, norm) else None
+
+
+def _adds_its_bias(gemm: ir.Node, norm: ir.Node) -> bool:
+    """Whether a Gemm adds a vector, (C,) for C columns, as it is, or nothing."""
+    if gemm.attributes.get_float("beta", 1.0) != 1.0:
+        return False
+    bias, scale = gemm.inputs[2] if len(gemm.inputs) > 2 else None, norm.inputs[1]
+    if bias is None:
+        return True
+    if bias.const_value is None or scale is None or scale.const_value is None:
+        return False
+    return bias.const_value.shape == scale.const_value.shape
+
+
+def output_channels(layer: ir.Node) -> OutputChannels:
+    """Those of the kernel of a Conv (out, in / groups, ...), of a ConvTranspose (in, out / groups, ...), or of a Gemm:
+    (out, in) if that transposes it, else (in, out).
+    """
+    if layer.op_type == "ConvTranspose":
+        return OutputChannels(1, layer.attributes.get_int("group", 1))
+    outputs_lie_first = layer.op_type == "Conv" or layer.attributes.get_int("transB", 0) == 1
+    return OutputChannels(0 if outputs_lie_first else 1)
+
+
 def _fold(graph: ir.Graph, norm: ir.Node) -> bool:
-    affine = _affine(norm)
-    x = norm.inputs[0] if affine is not None else None
-    layer = x.producer() if x is not None else None
-    if affine is None or x is None or layer is None or x.is_graph_output() or len(x.uses()) != 1:
+    layer = layer_before(norm)
+    affine = None if layer is None else _affine(norm)
+    if layer is None or affine is None:
         return False
-    scaled = SCALED_KERNELS.get(layer.op_type) if layer.domain == "" else None
-    kernel = _parameter(layer.inputs[1]) if scaled is not None else None
+    kernel = _parameter(layer.inputs[1])
     bias = layer.inputs[2] if len(layer.inputs) > 2 else None
-    if scaled is None or kernel is None or (bias is not None and not _is_own(bias)):
+    if kernel is None or (bias is not None and not _is_own(bias)):
         return False
-    if layer.attributes.get_float("beta", 1.0) != 1.0:  # of a Gemm, which would scale the folded bias
-        return False
-    _replace(kernel, scaled(_values(kernel), affine.factor, layer))
+    _replace(kernel, _multiplied(_values(kernel), affine.factor, output_channels(layer)))
     shift = affine.shift if bias is None else affine.factor * _values(bias) + affine.shift
     if bias is not None:
         _replace(bias, shift)
     else:
         _add_bias(graph, layer, kernel, shift)
     (y,) = norm.outputs
+    (x,) = layer.outputs
     name = y.name if y.is_graph_output() else None
     layout = stated_layout(y)
     y.replace_all_uses_with(x, replace_graph_outputs=True)
@@ -82,17 +139,12 @@ def _fold(graph: ir.Graph, norm: ir.Node) -> bool:
     return True
 
 
-def _affine(node: ir.Node) -> _Affine | None:
-    if node.op_type != "BatchNormalization" or node.domain != "" or len(node.outputs) != 1:
-        return None
-    training = node.attributes.get("training_mode")
-    if training is not None and training.as_int() != 0:
-        return None
-    values = node.inputs[1:5]
+def _affine(norm: ir.Node) -> _Affine | None:
+    values = norm.inputs[1:5]
     if not all(value is not None and value.const_value is not None for value in values):
         return None
     scale, bias, mean, variance = (_values(value).astype(np.float64) for value in values if value is not None)
-    epsilon = node.attributes["epsilon"].as_float() if "epsilon" in node.attributes else DEFAULT_EPSILON
+    epsilon = norm.attributes.get_float("epsilon", DEFAULT_EPSILON)
     factor = scale / np.sqrt(variance + epsilon)
     return _Affine(factor, bias - mean * factor)
 
@@ -131,28 +183,6 @@ def _add_bias(graph: ir.Graph, layer: ir.Node, kernel: ir.Value, shift: Array) -
     layer.replace_input_with(2, value)
 
 
-def _first_axis(kernel: Array, factor: Array, layer: ir.Node) -> Array:
-    """A kernel (out, ...)."""
-    return kernel * factor.reshape(-1, *[1] * (kernel.ndim - 1))
-
-
-def _gemm(kernel: Array, factor: Array, layer: ir.Node) -> Array:
-    """A kernel (out, in) if it is transposed, else (in, out)."""
-    transposed = "transB" in layer.attributes and layer.attributes["transB"].as_int() == 1
-    return _first_axis(kernel, factor, layer) if transposed else kernel * factor
-
-
-def _transposed_convolution(kernel: Array, factor: Array, layer: ir.Node) -> Array:
-    """A kernel (in, out / groups, ...), whose input channels belong to the groups one after the other."""
-    groups = layer.attributes["group"].as_int() if "group" in layer.attributes else 1
-    by_group = kernel.reshape(groups, -1, *kernel.shape[1:])
-    scale = factor.reshape(groups, 1, -1, *[1] * (kernel.ndim - 2))
-    return (by_group * scale).reshape(kernel.shape)
-
-
-SCALED_KERNELS: dict[str, Callable[[Array, Array, ir.Node], Array]] = {
-    "Conv": _first_axis,
-    "ConvTranspose": _transposed_convolution,
-    "Gemm": _gemm,
-}
-"""Operator -> its kernel with what it gives multiplied, given the kernel and a factor for each output channel."""
+def _multiplied(kernel: Array, factor: Array, channels: OutputChannels) -> Array:
+    by_group, each = channels.shapes(kernel.shape)
+    return (kernel.reshape(by_group) * factor.reshape(each)).reshape(kernel.shape)
