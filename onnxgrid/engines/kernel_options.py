@@ -12,7 +12,7 @@ class KernelChoice(enum.Enum):
     """What computes an op that can be computed in several ways."""
 
     AUTO = "auto"
-    """What is fastest here: each is timed once, on a calm machine, and the times are kept in a file."""
+    """What is fastest here: each is timed, once more if the machine was busy, and the times are kept in a file."""
     NATIVE = "native"
     """ONNX Runtime's own kernel where it has one."""
     ATEN = "aten"

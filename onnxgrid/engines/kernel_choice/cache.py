@@ -2,8 +2,8 @@
 
 JSON: {"format", "version", "times": {environment: {site: {candidate: {"busy", "milliseconds"}}}}}. Since times are
 noisy and the choice follows from them, it is this file that lets a run be repeated bit by bit: an entry is replaced
-only if the machine was busy when it was taken, and only by a better one. Version 1 was {candidate: milliseconds} and
-said nothing of that: its entries count as taken on a busy machine.
+only if the machine was busy when it was taken, and only by one of a calm machine. Version 1 was {candidate:
+milliseconds} and said nothing of that: its entries count as taken on a busy machine.
 """
 
 import json
@@ -65,7 +65,7 @@ class KernelTimes:
 
     def add(self, new: Mapping[str, Mapping[str, KernelTime]]) -> None:
         """Keep new times, here and in the file. What was known stands, in the file before here, unless the machine was
-        busy then, and the new time is better.
+        busy then, and was not for the new time.
         """
         everything = self._read()
         ours = everything.setdefault(self._environment, {})
@@ -104,10 +104,11 @@ class KernelTimes:
 
 
 def _joined(known: Mapping[str, KernelTime], new: Mapping[str, KernelTime]) -> dict[str, KernelTime]:
-    """The known times and those new ones that are missing there, or better than what a busy machine gave."""
-    better = {
-        name: time for name, time in new.items() if name not in known or (known[name].busy and time < known[name])
-    }
+    """The known times and those new ones that are missing there, or of a calm machine and guesses there.
+
+    A guess gives way to no guess: the least of many would be ever farther from the truth.
+    """
+    better = {name: time for name, time in new.items() if name not in known or (known[name].busy and not time.busy)}
     return {**known, **better}
 
 

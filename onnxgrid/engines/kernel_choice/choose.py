@@ -13,6 +13,7 @@ import onnx_ir as ir
 import torch
 
 from onnxgrid.engines.kernel_choice.cache import KernelTimes
+from onnxgrid.engines.kernel_choice.calmness import KernelTime, clearly_faster, together
 from onnxgrid.engines.kernel_choice.graph import TrainingNodes
 from onnxgrid.engines.kernel_choice.layout import join_transposes
 from onnxgrid.engines.kernel_choice.plan import to_first, to_last, write_choices
@@ -24,9 +25,6 @@ from onnxgrid.engines.kernel_options import KernelChoice
 __all__ = ["choose_kernels"]
 
 logger = logging.getLogger(__name__)
-
-CLEARLY_FASTER = 0.95
-"""Another candidate is taken where its time is below this share of the default's: less is noise."""
 
 Choices = list[tuple[Site, Candidate]]
 
@@ -59,9 +57,13 @@ def choose_kernels(
     moved_plan = _plan(sites, measured, channels_last=True)
     if moved_plan != plan:
         moved = _written(model, moved_plan)
-        seconds, moved_seconds = _total(plan, chosen, measured), _total(moved_plan, moved, measured)
-        logger.debug("kernels in all: %.1f ms with channels first, %.1f ms with channels last", seconds, moved_seconds)
-        if moved_seconds < CLEARLY_FASTER * seconds:
+        time, moved_time = _total(plan, chosen, measured), _total(moved_plan, moved, measured)
+        logger.debug(
+            "kernels in all: %.1f ms with channels first, %.1f ms with channels last",
+            time.milliseconds,
+            moved_time.milliseconds,
+        )
+        if clearly_faster(moved_time, time):
             plan, chosen = moved_plan, moved
     _log_table(plan, measured)
     return chosen, {site.key: candidate.name for site, candidate in plan}
@@ -87,19 +89,25 @@ def _plan(sites: Sequence[Site], times: MeasuredTimes, *, channels_last: bool) -
     """For each site the fastest candidate; one of the other layout has its detour to pay."""
     plan = []
     for site in sites:
-        groups = [
-            [c for c in site.candidates if c.channels_last == last] for last in (channels_last, not channels_last)
-        ]
+        comparable = _comparable(site, times)
+        groups = [[c for c in comparable if c.channels_last == last] for last in (channels_last, not channels_last)]
         usual, other = (_fastest(site.key, group, times) for group in groups)
         chosen = usual or other
         assert chosen is not None
         if usual is not None and other is not None:
             known = times.of(site.key)
-            detour = _detour_ms(usual if channels_last else other, times)
-            if known[other.name] + detour < CLEARLY_FASTER * known[usual.name]:
+            detour = _detour(usual if channels_last else other, times)
+            if clearly_faster(together((known[other.name], detour)), known[usual.name]):
                 chosen = other
         plan.append((site, chosen))
     return plan
+
+
+def _comparable(site: Site, times: MeasuredTimes) -> list[Candidate]:
+    """The candidates of a site whose times are known; all of them where there are nothing but guesses."""
+    known = times.of(site.key)
+    calm = [c for c in site.candidates if c.name in known and not known[c.name].busy]
+    return calm or list(site.candidates)
 
 
 def _fastest(key: str, candidates: Sequence[Candidate], times: MeasuredTimes) -> Candidate | None:
@@ -108,14 +116,14 @@ def _fastest(key: str, candidates: Sequence[Candidate], times: MeasuredTimes) ->
         return candidates[0] if candidates else None
     known = times.of(key)
     best = min(candidates, key=lambda c: known[c.name])
-    return best if known[best.name] < CLEARLY_FASTER * known[candidates[0].name] else candidates[0]
+    return best if clearly_faster(known[best.name], known[candidates[0].name]) else candidates[0]
 
 
-def _detour_ms(moved: Candidate, times: MeasuredTimes) -> float:
-    """Milliseconds to transpose all activations of a candidate that has them with channels last."""
+def _detour(moved: Candidate, times: MeasuredTimes) -> KernelTime:
+    """The time to transpose all activations of a candidate that has them with channels last."""
     names = dict.fromkeys(name for call in moved.calls for name in call.activations)
     shapes = [times.graph.shape_of_name(name) for name in names]
-    return sum(times.transpose_ms(shape, to_last(len(shape))) for shape in shapes if shape is not None)
+    return together(times.of_transpose(shape, to_last(len(shape))) for shape in shapes if shape is not None)
 
 
 def _written(model: ir.Model, plan: Choices) -> ir.Model:
@@ -126,9 +134,9 @@ def _written(model: ir.Model, plan: Choices) -> ir.Model:
     return ir.Model(copy, ir_version=model.ir_version)
 
 
-def _total(plan: Choices, written: ir.Model, times: MeasuredTimes) -> float:
-    """Milliseconds of all sites, and of the Transposes that are left between them."""
-    total = sum(times.of(site.key).get(candidate.name, 0.0) for site, candidate in plan)
+def _total(plan: Choices, written: ir.Model, times: MeasuredTimes) -> KernelTime:
+    """The time of all sites, and of the Transposes that are left between them."""
+    each = [known for site, candidate in plan if (known := times.of(site.key).get(candidate.name)) is not None]
     for node in written.graph:
         if node.op_type == "Transpose" and node.name not in times.graph.names:
             permutation = list(node.attributes.get_ints("perm", []))
@@ -136,17 +144,18 @@ def _total(plan: Choices, written: ir.Model, times: MeasuredTimes) -> float:
             shape = times.graph.shape_of(node.outputs[0] if last_to_first else node.inputs[0])
             if shape is not None:
                 order = to_last(len(shape)) if last_to_first else range(len(shape))
-                total += times.transpose_ms([shape[i] for i in order], permutation)
-    return total
+                each.append(times.of_transpose([shape[i] for i in order], permutation))
+    return together(each)
 
 
 def _log_table(plan: Choices, times: MeasuredTimes) -> None:
     """One line for each site: what was chosen, and the milliseconds of all that was measured."""
     guesses = 0
     for site, candidate in plan:
-        measured, busy = sorted(times.of(site.key).items(), key=lambda pair: pair[1]), times.busy(site.key)
-        text = ", ".join(f"{name} {ms:.2f} ms{' (busy)' * (name in busy)}" for name, ms in measured) or "not measured"
+        known = sorted(times.of(site.key).items(), key=lambda pair: pair[1])
+        texts = [f"{name} {time.milliseconds:.2f} ms{' (busy)' * time.busy}" for name, time in known]
+        text = ", ".join(texts) or "not measured"
         logger.debug("%s: %s  (%s)  [%s]", site.parts[0].nodes[0], candidate.name, text, site.key)
-        guesses += len(busy)
+        guesses += sum(time.busy for _, time in known)
     if guesses:
         logger.debug("%d times are of a busy machine: the next run that finds it calm takes them again", guesses)

@@ -36,7 +36,8 @@ ENOUGH_ELEMENTS = 2**20
 class MeasuredTimes:
     """Times of a training graph's sites on a device: read from a file, or measured and written there.
 
-    What was measured while the machine was busy is measured again, once in a run, if the machine is calm now.
+    What was measured while the machine was busy is measured again, once in a run, if the machine is calm now. What then
+    waits too does so by itself, if the machine is calm before and after: its time by the clock stands.
     """
 
     def __init__(self, graph: TrainingNodes, times: KernelTimes, device: torch.device) -> None:
@@ -45,13 +46,9 @@ class MeasuredTimes:
         self._measured: set[tuple[str, str]] = set()
         self._calm: bool | None = None
 
-    def of(self, site: str) -> dict[str, float]:
-        """{candidate: milliseconds} for a site."""
-        return {name: known.milliseconds for name, known in self._times.of(site).items()}
-
-    def busy(self, site: str) -> frozenset[str]:
-        """The candidates of a site whose times are guesses, because the machine was busy."""
-        return frozenset(name for name, known in self._times.of(site).items() if known.busy)
+    def of(self, site: str) -> dict[str, KernelTime]:
+        """{candidate: time} for a site."""
+        return self._times.of(site)
 
     def complete(self, sites: Iterable[Site]) -> None:
         """Measure those candidates of these sites that are to be measured."""
@@ -64,14 +61,14 @@ class MeasuredTimes:
         if new:
             self._times.add(new)
 
-    def transpose_ms(self, shape: Sequence[int], permutation: Sequence[int]) -> float:
-        """Milliseconds of a Transpose."""
+    def of_transpose(self, shape: Sequence[int], permutation: Sequence[int]) -> KernelTime:
+        """The time of a Transpose."""
         key = f"Transpose {'x'.join(map(str, shape))} {list(permutation)}"
         if self._is_due(key, NATIVE):
             fewer = _enough_samples(shape)
             x = torch.zeros([fewer, *shape[1:]], device=self._device)
             run = _Run(_transpose_model(x.shape, permutation), {"x": x})
-            self._times.add({key: _scaled(fastest_times({NATIVE: run.time}), shape[0] / fewer)})
+            self._times.add({key: _scaled(self._timed({NATIVE: run}), shape[0] / fewer)})
             self._measured.add((key, NATIVE))
         return self.of(key)[NATIVE]
 
@@ -87,6 +84,10 @@ class MeasuredTimes:
             self._calm = machine_is_calm(self._device)
         return self._calm
 
+    def _is_calm_still(self) -> bool:
+        """Whether the machine was calm when this was first asked, and is now."""
+        return self._is_calm() and machine_is_calm(self._device)
+
     def _measure(self, site: Site, candidates: Sequence[Candidate]) -> dict[str, KernelTime]:
         """{candidate: time of its fastest run}, all in turns, so that a busy machine slows all alike."""
         site, share = _with_smaller_batch(site)
@@ -101,8 +102,18 @@ class MeasuredTimes:
                 if name not in moved_once:
                     moved_once[name] = tensors[name].permute(to_last(tensors[name].dim())).contiguous()
                 inputs[name] = moved_once[name]
-            runs[candidate.name] = _Run(_site_model(site, candidate, self.graph), inputs).time
-        return _scaled(fastest_times(runs), 1 / share)
+            runs[candidate.name] = _Run(_site_model(site, candidate, self.graph), inputs)
+        return _scaled(self._timed(runs), 1 / share)
+
+    def _timed(self, runs: Mapping[str, "_Run"]) -> dict[str, KernelTime]:
+        """{candidate: time of its fastest run}; those that wait on a calm machine are run again, by the clock."""
+        times = fastest_times({name: run.time for name, run in runs.items()})
+        waiting = {name: run for name, run in runs.items() if times[name].busy}
+        if waiting and self._is_calm_still():
+            again = fastest_times({name: run.time_by_clock for name, run in waiting.items()})
+            if self._is_calm_still():
+                times |= again
+        return times
 
 
 def _transpose_model(shape: Sequence[int], permutation: Sequence[int]) -> ir.Model:
@@ -133,6 +144,10 @@ class _Run:
         """The time of one run."""
         return timed(self._run, self._device)
 
+    def time_by_clock(self) -> KernelTime:
+        """The time of one run on a machine that is known to be calm."""
+        return timed(self._run, self._device, by_clock=True)
+
     def _run(self) -> None:
         with aten_bridge.failures_raised():
             self._session.run_with_iobinding(self._binding)
@@ -145,10 +160,10 @@ def fastest_times(
 ) -> dict[str, KernelTime]:
     """The time of each candidate's fastest run, the first aside, given functions that run one and tell its time.
 
-    A run of a calm machine counts more than a faster one that was kept waiting.
+    A run of a calm machine counts more than a faster one that was kept waiting, also for what the others have to beat.
     """
     best = {name: run() for name, run in runs.items()}
-    fastest = min(known.milliseconds for known in best.values())
+    fastest = min(best.values()).milliseconds
     hopeful = [name for name, known in best.items() if known.milliseconds < HOPELESS * fastest + 1e3 * FIRST_RUN_S]
     if len(hopeful) > 1 or len(runs) == 1:
         began, rounds = clock(), 0
@@ -157,7 +172,7 @@ def fastest_times(
                 known = runs[name]()
                 best[name] = min(best[name], known) if rounds else known  # a first run may have cost more
             rounds += 1
-            fastest = min(best[name].milliseconds for name in hopeful)
+            fastest = min(best[name] for name in hopeful).milliseconds
             hopeful = [name for name in hopeful if best[name].milliseconds <= BEATEN * fastest]
             if len(hopeful) < min(2, len(runs)):
                 break

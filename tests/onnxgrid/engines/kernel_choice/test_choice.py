@@ -159,12 +159,12 @@ def test_calm_entries_of_the_file_are_never_replaced(tmp_path: Path) -> None:
     ("known", "new", "kept"),
     [
         (busy(2.0), calm(3.0), calm(3.0)),
-        (busy(2.0), busy(1.0), busy(1.0)),
+        (busy(2.0), busy(1.0), busy(2.0)),
         (busy(2.0), busy(3.0), busy(2.0)),
         (calm(2.0), busy(1.0), calm(2.0)),
     ],
 )
-def test_what_a_busy_machine_gave_gives_way_to_what_is_better(
+def test_what_a_busy_machine_gave_gives_way_to_what_a_calm_one_gives(
     known: KernelTime, new: KernelTime, kept: KernelTime, tmp_path: Path
 ) -> None:
     path = tmp_path / "times.json"

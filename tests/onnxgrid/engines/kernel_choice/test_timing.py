@@ -56,3 +56,25 @@ def test_of_the_runs_of_a_candidate_counts(runs: list[tuple[bool, float]], expec
     times = fastest_times({"only": lambda: KernelTime(*next(left))}, clock=lambda: 0.0)
     assert times == {"only": KernelTime(*expected)}
     assert next(left, None) is None
+
+
+def test_a_low_guess_beats_no_candidate_whose_time_is_known() -> None:
+    runs = Counter[str]()
+
+    def timed(name: str, *, busy: bool, milliseconds: float) -> Callable[[], KernelTime]:
+        def time() -> KernelTime:
+            runs[name] += 1
+            return KernelTime(busy=busy, milliseconds=milliseconds)
+
+        return time
+
+    fastest_times(
+        {
+            "guess": timed("guess", busy=True, milliseconds=1),
+            "known": timed("known", busy=False, milliseconds=40),
+            "near": timed("near", busy=False, milliseconds=44),
+            "slower guess": timed("slower guess", busy=True, milliseconds=200),
+        },
+        clock=lambda: 0.0,
+    )
+    assert runs == {"guess": 5, "known": 5, "near": 5, "slower guess": 1}
