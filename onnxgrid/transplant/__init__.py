@@ -68,15 +68,19 @@ def transplant(
     """
     out = None if out is None else Path(out)
     with _begun(source, target, None if dry_run or renames or rules is not None else out) as begun:
-        from converters.weights import Writing
-        from onnxgrid.transplant.carry_out import carry_out, float_dtype
-        from onnxgrid.transplant.output import check_output
+        from dataclasses import replace
 
-        check_output({"source": _path(source), "target": _path(target)}, out, dry_run=dry_run, in_place=in_place)
-        how = Writing(dtype=float_dtype(dtype), max_shard_bytes=max_shard_bytes, head_start=begun)
+        from onnxgrid.transplant.output import checked_writing
+
+        paths = {"source": _path(source), "target": _path(target)}
+        how = checked_writing(
+            paths, out, dry_run=dry_run, in_place=in_place, dtype=dtype, max_shard_bytes=max_shard_bytes
+        )
         asked = _with_renames(rules, renames)
         planned = plan_transplant(source, target, asked, source_graph=source_graph, target_graph=target_graph)
-        return carry_out(planned, out, how, strict=strict, dry_run=dry_run, statistics=statistics)
+        return planned.carry_out(
+            out, replace(how, head_start=begun), strict=strict, dry_run=dry_run, statistics=statistics
+        )
 
 
 def _with_renames(rules: "TransplantRules | None", renames: "Sequence[Rename]") -> "TransplantRules":

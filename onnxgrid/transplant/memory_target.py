@@ -77,11 +77,9 @@ class MemoryTarget(Target):
         when they are asked for. Writes it, too, if there is an output.
 
         Raises:
-            TransplantError: as `require_writable`.
             ConversionError: if the file cannot be written, or Keras lacks a layer that it would hold.
             WeightFileError: if values cannot be read or cast, or the file of weights cannot be written.
         """
-        self.require_writable(out, how)
         model = filled(self._graph, self.weights, carried)
         copy = ir.to_proto(model) if isinstance(self._given, onnx.ModelProto) else model
         if out is not None:

@@ -1,23 +1,44 @@
-"""Where the result of a transplant may be written: never over a file that it is made of, unless that is asked for."""
+"""Where the result of a transplant may be written, and as what: never over a file that it is made of, unless that is
+asked for.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from converters.weights import files_of
+import numpy as np
+import numpy.typing as npt
+
+from converters.weights import Writing, files_of
+from converters.weights.weight import FLOAT_DTYPES
 from onnxgrid.errors import TransplantError
 
-__all__ = ["check_output", "is_same_file"]
+__all__ = ["checked_writing", "is_same_file"]
 
 
-def check_output(paths: Mapping[str, Path | None], out: Path | None, *, dry_run: bool, in_place: bool) -> None:
-    """Nothing, if there is an output where one is needed, and it can be written there: a model in memory needs none.
+def checked_writing(
+    paths: Mapping[str, Path | None],
+    out: Path | None,
+    *,
+    dry_run: bool,
+    in_place: bool,
+    dtype: npt.DTypeLike | None,
+    max_shard_bytes: int | None,
+) -> Writing:
+    """How an output is written, if there is one where one is needed, and it can be written there: a model in memory
+    needs none.
 
     Args:
         paths: by role, "source" and "target", the file; None of a model in memory.
 
     Raises:
-        TransplantError: else.
+        TransplantError: if there is none or it cannot be, or if weights are not cast to that type.
     """
+    _check_output(paths, out, dry_run=dry_run, in_place=in_place)
+    return Writing(dtype=_float_dtype(dtype), max_shard_bytes=max_shard_bytes)
+
+
+def _check_output(paths: Mapping[str, Path | None], out: Path | None, *, dry_run: bool, in_place: bool) -> None:
     if out is None:
         if not dry_run and paths["target"] is not None:
             raise TransplantError(
@@ -57,3 +78,19 @@ def _others(path: Path) -> tuple[Path, ...]:
 def is_same_file(out: Path, path: Path) -> bool:
     """Whether both are one file, by whatever names."""
     return out.resolve() == path.resolve() or (out.exists() and path.exists() and out.samefile(path))
+
+
+def _float_dtype(given: npt.DTypeLike | None) -> np.dtype[Any] | None:
+    if given is None:
+        return None
+    try:
+        dtype = np.dtype(given)
+    except TypeError:
+        dtype = None
+    if dtype not in FLOAT_DTYPES:
+        raise TransplantError(
+            "is not a type that weights are cast to",
+            place=f"dtype {given!r}",
+            fix=f"Use one of: {', '.join(sorted(str(known) for known in FLOAT_DTYPES))}.",
+        )
+    return dtype

@@ -8,16 +8,19 @@ import numpy.typing as npt
 
 from converters.weights import Writing
 from onnxgrid.errors import TransplantError
-from onnxgrid.transplant.carry_out import carry_out, float_dtype
+from onnxgrid.transplant.apply import carried_weights
+from onnxgrid.transplant.carry_out import write_target
 from onnxgrid.transplant.ends import Ends, FileOrModel, expected_names, open_ends
 from onnxgrid.transplant.matching import Rename, prefix_rename, rename_all, unused_renames
-from onnxgrid.transplant.output import check_output
+from onnxgrid.transplant.output import checked_writing
 from onnxgrid.transplant.plan import TransplantPlan
 from onnxgrid.transplant.planning import plan_between
 from onnxgrid.transplant.report import TransplantReport
 from onnxgrid.transplant.rules import TransplantRules
 from onnxgrid.transplant.sides import Side
+from onnxgrid.transplant.statistics import changes_of
 from onnxgrid.transplant.structure import Pair
+from onnxgrid.transplant.targets import Model
 from onnxgrid.transplant.untold_axes import untold_axes, warn_of_untold_axes
 
 __all__ = ["PlannedTransplant", "plan_ends"]
@@ -100,14 +103,39 @@ class PlannedTransplant:
         """Carry it out, as `onnxgrid.transplant` does, which documents the arguments and errors."""
         out = None if out is None else Path(out)
         paths = {"source": self.ends.source.path, "target": self.ends.target.path}
-        check_output(paths, out, dry_run=dry_run, in_place=in_place)
-        how = Writing(dtype=float_dtype(dtype), max_shard_bytes=max_shard_bytes)
-        return carry_out(self, out, how, strict=strict, dry_run=dry_run, statistics=statistics)
+        how = checked_writing(
+            paths, out, dry_run=dry_run, in_place=in_place, dtype=dtype, max_shard_bytes=max_shard_bytes
+        )
+        return self.carry_out(out, how, strict=strict, dry_run=dry_run, statistics=statistics)
+
+    def carry_out(
+        self, out: Path | None, how: Writing, *, strict: bool, dry_run: bool, statistics: bool
+    ) -> TransplantReport:
+        """As `apply`, with an output that was checked (`checked_writing`)."""
+        source, target = self.ends.source, self.ends.target
+        target.require_writable(out, how)
+        if strict:
+            self.require_strict()
+        self.ends.require_unchanged()
+        self.warn()
+        changes = changes_of(self.plan, source.weights, target.weights) if statistics else {}
+        written = out is not None and not dry_run and bool(self.plan.carried)
+        model: Model | None = None
+        moments: tuple[str, ...] = ()
+        if not dry_run:
+            carried = carried_weights(self.plan, source.weights, target.weights)
+            if out is None or not written:
+                model = target.carry(carried, None, how)
+            else:
+                model, moments = write_target(self.plan, self.ends, carried, out, how)
+        places = source.place, target.place, None if out is None else str(out)
+        unused = tuple(str(rename) for rename in self._unused_renames())
+        return TransplantReport(*places, written, self.plan, changes, moments, unused, model)
 
     def warn(self) -> None:
         """Log what was asked for and does not happen: renames that match nothing, and a transplant of nothing."""
         place = self.ends.source.place
-        for rename in self.unused_renames():
+        for rename in self._unused_renames():
             logger.warning("%s: no name matches the rename '%s'", place, rename)
         if self.plan.targets and not self.plan.carried:
             logger.warning(
@@ -123,8 +151,7 @@ class PlannedTransplant:
         rename = prefix_rename(names, {parameter.name for parameter in self.plan.targets})
         return f" (names would match with --map '{rename}')" if rename else ""
 
-    def unused_renames(self) -> list[Rename]:
-        """The renames that match no name of the source."""
+    def _unused_renames(self) -> list[Rename]:
         return unused_renames(self.ends.source.weights, self.rules.renames)
 
 

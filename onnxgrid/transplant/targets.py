@@ -8,6 +8,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -112,10 +113,9 @@ class Target(ABC):
         """Write the target to a file, with other values of those weights; a copy that has them, of a model in memory.
 
         Args:
-            out: None to write nothing.
+            out: one that `require_writable` lets pass; None to write nothing.
 
         Raises:
-            TransplantError: as `require_writable`.
             WeightFileError: if values cannot be read or cast, or the file cannot be written.
         """
 
@@ -129,7 +129,6 @@ class FileTarget(Target):
         self.path, self.place = path, str(path)
 
     def carry(self, carried: Mapping[str, Weight], out: Path | None, how: Writing) -> Model | None:
-        self.require_writable(out, how)
         if out is None:
             return None
         if is_rewritten_as(self.path, out):
@@ -179,11 +178,11 @@ class ModelTarget(FileTarget):
         super().__init__(path)
         self._file = OnnxFile.open(path)
 
-    @property
+    @cached_property
     def parameters(self) -> tuple[TargetParameter, ...]:
         return describe_targets(self._file.model)
 
-    @property
+    @cached_property
     def weights(self) -> Weights:
         return self._file.weights()
 
