@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from converters.model_bytes import message_without_values
 
-__all__ = ["ImpossibleShapes", "infer_shapes", "sample_shapes"]
+__all__ = ["ImpossibleShapes", "infer_shapes", "known_shapes", "sample_shapes"]
 
 Shapes = dict[str, tuple[int | None, ...]]
 """By the name of a value; None for a size that is open."""
@@ -76,7 +76,12 @@ def _inferred(model: ir.Model) -> Shapes:
     held = {name: value.const_value for name, value in model.graph.initializers.items()}
     large = [name for name, tensor in held.items() if tensor is not None and tensor.size > MAX_SIZES]
     message = message_without_values(model, large)
-    graph = onnx.shape_inference.infer_shapes(message, check_type=True, strict_mode=True, data_prop=True).graph
+    return known_shapes(onnx.shape_inference.infer_shapes(message, check_type=True, strict_mode=True, data_prop=True))
+
+
+def known_shapes(message: onnx.ModelProto) -> Shapes:
+    """The shapes that a model states of its values, however many sizes they leave open."""
+    graph = message.graph
     return {
         info.name: tuple(d.dim_value if d.HasField("dim_value") else None for d in info.type.tensor_type.shape.dim)
         for info in (*graph.input, *graph.value_info, *graph.output)

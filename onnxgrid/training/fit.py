@@ -7,8 +7,8 @@ import onnx_ir as ir
 import torch
 
 from converters.port_layout import PortLayout, stated_layout
-from converters.roles import LAYER_KEY
 from onnxgrid.data import Batch, Dataset, TargetKind
+from onnxgrid.engines.node_names import layers_by_node
 from onnxgrid.errors import DataError
 from onnxgrid.losses import BinaryCrossEntropy, BinaryCrossEntropyWithLogits, Loss, NegativeLogLikelihood
 from onnxgrid.shape_inference import ImpossibleShapes, sample_shapes
@@ -79,8 +79,7 @@ def _output_shape(model: ir.Model, sample: tuple[int, ...], place: str) -> tuple
     try:
         shapes = sample_shapes(model, sample)
     except ImpossibleShapes as error:
-        node = next((node for node in model.graph if node.name == error.node), None)
-        layer = error.node if node is None else node.metadata_props.get(LAYER_KEY, error.node)
+        layer = layers_by_node(model)(error.node) or error.node
         raise DataError(
             f"the samples have the shape {_text(sample)}, with which layer '{layer}' cannot compute: {error}",
             place=place,

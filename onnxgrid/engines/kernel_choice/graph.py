@@ -8,6 +8,7 @@ import onnx_ir as ir
 
 from onnxgrid.engines.gradients.torch_nodes import is_torch_node, torch_arguments
 from onnxgrid.engines.training_mode import ATEN_DOMAIN, SYNCHRONIZED_NORM
+from onnxgrid.shape_inference import known_shapes
 
 __all__ = ["GRADIENT", "TrainingNodes", "concrete_shapes", "only_use"]
 
@@ -37,16 +38,18 @@ def concrete_shapes(forward: ir.Model, inputs: Mapping[str, Sequence[int]]) -> d
             model.graph.remove(node, safe=True)
     for value in model.graph.outputs:
         value.shape = None
-    inferred = onnx.shape_inference.infer_shapes(ir.to_proto(model), data_prop=True).graph
-    shapes = {}
-    for info in [*inferred.input, *inferred.value_info, *inferred.output]:
-        dims = info.type.tensor_type.shape.dim
-        if info.type.tensor_type.HasField("shape") and all(dim.HasField("dim_value") for dim in dims):
-            shapes[info.name] = tuple(dim.dim_value for dim in dims)
+    inferred = known_shapes(onnx.shape_inference.infer_shapes(ir.to_proto(model), data_prop=True))
+    shapes = {name: whole for name, sizes in inferred.items() if (whole := _whole(sizes)) is not None}
     for name, value in forward.graph.initializers.items():
         if value.const_value is not None:
             shapes[name] = tuple(value.const_value.shape.numpy())
     return shapes
+
+
+def _whole(sizes: Sequence[int | None]) -> tuple[int, ...] | None:
+    """The sizes, if none of them is open."""
+    known = tuple(size for size in sizes if size is not None)
+    return known if len(known) == len(sizes) else None
 
 
 def _standard(node: ir.Node) -> ir.Node:
